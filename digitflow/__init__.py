@@ -1,0 +1,62 @@
+"""Batch prediction for handwritten digits.
+
+The public names are handed out lazily (PEP 562): `import digitflow` loads none of the heavy
+libraries, and each name loads only what it needs.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from digitflow.datasets.loading import Dataset, load_dataset
+    from digitflow.errors import DigitflowError
+    from digitflow.images.normalising import normalise
+    from digitflow.images.reading import read_image
+    from digitflow.learning.estimators import ANNClassifier, CNNClassifier
+    from digitflow.learning.exporting import load_estimator
+    from digitflow.models.predictor import Predictor
+    from digitflow.models.reader import DigitReader
+    from digitflow.scoring.folder import score_folder
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "ANNClassifier": "digitflow.learning.estimators",
+    "CNNClassifier": "digitflow.learning.estimators",
+    "Dataset": "digitflow.datasets.loading",
+    "DigitReader": "digitflow.models.reader",
+    "DigitflowError": "digitflow.errors",
+    "Predictor": "digitflow.models.predictor",
+    "load_dataset": "digitflow.datasets.loading",
+    "load_estimator": "digitflow.learning.exporting",
+    "normalise": "digitflow.images.normalising",
+    "read_image": "digitflow.images.reading",
+    "score_folder": "digitflow.scoring.folder",
+}
+
+__all__ = [
+    "ANNClassifier",
+    "CNNClassifier",
+    "Dataset",
+    "DigitReader",
+    "DigitflowError",
+    "Predictor",
+    "load_dataset",
+    "load_estimator",
+    "normalise",
+    "read_image",
+    "score_folder",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its home when it is first asked for."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'digitflow' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

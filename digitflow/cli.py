@@ -1,0 +1,183 @@
+"""The command line: a thin door to the library.
+
+Exit codes: 0 done; 1 failed; 2 wrong usage; 3 done, but some images could not be read; 4 damaged
+model; 5 data unavailable or damaged; 6 output cannot be written; 130 interrupted; 143 terminated.
+"""
+
+import argparse
+import json
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from digitflow import __version__
+from digitflow.errors import DigitflowError, ImageError
+
+if TYPE_CHECKING:
+    from digitflow.models.reader import Reading
+
+UNREADABLE_IMAGES = ImageError.exit_code
+_INTERRUPTED = 128 + signal.SIGINT
+_TERMINATED = 128 + signal.SIGTERM
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, _leave)
+    try:
+        return options.run(options)
+    except DigitflowError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output went away, as `head` does: nothing is wrong.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _leave(signum: int, frame: FrameType | None) -> None:
+    sys.exit(_TERMINATED)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="digitflow",
+        description="Read handwritten digits.",
+        epilog=(__doc__ or "").partition("\n\n")[2],
+    )
+    parser.add_argument("--version", action="version", version=f"digitflow {__version__}")
+    commands = parser.add_subparsers(metavar="command", required=True)
+    _add_predict(commands)
+    _add_score(commands)
+    _add_models(commands)
+    return parser
+
+
+def _add_predict(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    predict = commands.add_parser("predict", help="read the digit in each of some images")
+    predict.add_argument("images", nargs="+", type=Path, metavar="image")
+    predict.add_argument("--model", help="name, name@version or a bundle's folder (default: mnist)")
+    predict.add_argument("--json", action="store_true", help="one JSON object per line")
+    predict.set_defaults(run=_predict)
+
+
+def _add_score(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    score = commands.add_parser("score", help="score a folder of images into a Parquet table")
+    add_score_arguments(score)
+    score.set_defaults(run=_score)
+
+
+def add_score_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what `digitflow score` and `flows/score_folder.py` have in common."""
+    parser.add_argument("images", type=Path, help="the folder; sub-folders are included")
+    parser.add_argument("output", type=Path, help="the Parquet file to write")
+    parser.add_argument("--model", help="name, name@version or a bundle's folder (default: mnist)")
+    parser.add_argument("--workers", type=int, help="processes (default: one for each CPU)")
+
+
+def _add_models(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    models = commands.add_parser("models", help="list, show, verify or promote models")
+    actions = models.add_subparsers(metavar="action", required=True)
+    listing = actions.add_parser("list", help="every version of every model; * marks the current")
+    listing.set_defaults(run=_list_models)
+    for name, run, what in [
+        ("show", _show_model, "print a model's manifest"),
+        ("verify", _verify_model, "check a model's files and replay its golden predictions"),
+        ("promote", _promote_model, "make a version the current one of its model"),
+    ]:
+        action = actions.add_parser(name, help=what)
+        action.add_argument("model", help="name, name@version or a bundle's folder")
+        action.set_defaults(run=run)
+
+
+def _predict(options: argparse.Namespace) -> int:
+    from digitflow.models.reader import DigitReader
+
+    reader = DigitReader(options.model)
+    exit_code = 0
+    for image in options.images:
+        try:
+            reading = reader.read(image)
+        except ImageError as error:
+            exit_code = UNREADABLE_IMAGES
+            facts = {"status": "error", "reason": error.reason, "message": error.message}
+            if options.json:
+                print(json.dumps({"path": str(image), **facts}))
+            else:
+                print(f"error: {error}", file=sys.stderr)
+            continue
+        if options.json:
+            facts = {name: value for name, value in vars(reading).items() if name != "image"}
+            print(json.dumps({"path": str(image), **facts}))
+        else:
+            print(f"{image}: {_in_words(reading)}")
+    return exit_code
+
+
+def _in_words(reading: "Reading") -> str:
+    if reading.label is None:
+        return f"{reading.status} ({reading.message})"
+    from digitflow.evaluation.metrics import percent
+
+    top = list(reading.probabilities.items())[:3]
+    best, *others = [f"{name} {percent(share)}" for name, share in top]
+    doubt = "" if reading.status == "ok" else f"  {reading.status}: {reading.message}"
+    return f"{best}  (then {', '.join(others)}){doubt}"
+
+
+def _score(options: argparse.Namespace) -> int:
+    from digitflow.scoring.folder import score_folder
+
+    summary = score_folder(
+        options.images, options.output, model=options.model, workers=options.workers
+    )
+    print(summary.in_words())
+    return UNREADABLE_IMAGES if summary.statuses.get("error") else 0
+
+
+def _list_models(options: argparse.Namespace) -> int:
+    from digitflow.models.registry import list_models
+
+    for model in list_models():
+        mark = "*" if model.is_current else " "
+        print(f"{mark} {model.name}@{model.version}  {model.folder}")
+    return 0
+
+
+def _show_model(options: argparse.Namespace) -> int:
+    from digitflow.models.bundle import load_bundle
+    from digitflow.models.registry import find_model
+
+    bundle = load_bundle(find_model(options.model))
+    print(json.dumps({"model_id": bundle.model_id, **bundle.manifest}, indent=2))
+    return 0
+
+
+def _verify_model(options: argparse.Namespace) -> int:
+    from digitflow.models.bundle import TFLITE_FILES, load_bundle
+    from digitflow.models.predictor import Predictor
+    from digitflow.models.registry import find_model
+
+    bundle = load_bundle(find_model(options.model))
+    for kind in TFLITE_FILES:
+        Predictor(bundle, tflite=kind)
+    print(f"{bundle.name}@{bundle.version}: whole; files, digests and golden predictions are right")
+    return 0
+
+
+def _promote_model(options: argparse.Namespace) -> int:
+    from digitflow.models.predictor import Predictor
+    from digitflow.models.registry import promote
+
+    bundle = Predictor.load(options.model).bundle
+    promote(bundle)
+    print(f"{bundle.name}@{bundle.version} is the current version of {bundle.name} now")
+    return 0

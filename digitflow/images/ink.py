@@ -1,0 +1,190 @@
+"""Where the ink is and how much: a grey picture of any paper, light or polarity to a map of ink."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+# Pictures are searched at this many pixels along the longer side at most.
+WORKING_SIDE = 640
+
+# Paper and polarity are judged on a picture no larger than this.
+_COARSE_SIDE = 96
+
+# Ink fainter than this share of the paper's brightness is not ink (8 grey levels of 255).
+_FAINTEST_INK = 0.03
+
+# A rim whose tones lie within this many grey levels is of one tone: drawn, not photographed.
+_EVEN_RIM = 8
+
+
+# What has this many times the threshold is all ink: MNIST was made from scans in black and white,
+# so strokes are even, and only their edges are grey.
+_FULL_INK = 1.4
+
+
+@dataclass(frozen=True)
+class Ink:
+    """Where the ink is in a picture that may have been shrunk."""
+
+    amount: np.ndarray  # float32 (rows, columns), 0 paper .. 1 ink
+    mask: np.ndarray  # bool (rows, columns), what may be ink, faint strokes included
+    strong: np.ndarray  # bool (rows, columns), what surely is ink
+    polarity: str  # "dark_on_light" or "light_on_dark"
+    factor: int  # pixels of the original for each pixel here, along both sides
+
+
+def find_ink(grey: np.ndarray) -> Ink | None:
+    """Find the ink of a picture, uint8 (rows, columns); None where there is none."""
+    factor = -(-max(grey.shape) // WORKING_SIDE)
+    small = shrink(grey, factor)
+    coarse = shrink(small, -(-max(small.shape) // _COARSE_SIDE))
+    dark_on_light = _is_dark_on_light(coarse)
+    if not dark_on_light:
+        small, coarse = ~small, ~coarse
+    ink = 1 - small / np.maximum(_paper_level(coarse, small.shape), 1)
+    noise = _noise(ink)
+    if noise > 0.01 and min(ink.shape) > 64:
+        ink, noise = _blur(ink, 1.0), noise / 3
+    thresholds = _thresholds(ink, noise)
+    if thresholds is None:
+        return None
+    low, high = thresholds
+    amount = np.clip(ink / (_FULL_INK * high), 0, 1).astype(np.float32)
+    polarity = "dark_on_light" if dark_on_light else "light_on_dark"
+    return Ink(amount, ink > low, ink > high, polarity, factor)
+
+
+def shrink(grey: np.ndarray, factor: int) -> np.ndarray:
+    """Average blocks of factor × factor pixels, uint8."""
+    return grey if factor == 1 else np.asarray(Image.fromarray(grey).reduce(factor))
+
+
+def _is_dark_on_light(grey: np.ndarray) -> bool:
+    """Judge the polarity of a small picture by votes, each from -1 to 1.
+
+    Light that changes across the paper fools all but the last two, which ask whether dark or
+    bright is what is narrow.
+    """
+    values = grey.astype(np.float32)
+    threshold = otsu(values.ravel(), 0.0, 255.0)
+    rim = np.concatenate([values[0], values[-1], values[1:-1, 0], values[1:-1, -1]])
+    deviation = values - values.mean()
+    skewness = (deviation**3).mean() / max(float((deviation**2).mean()) ** 1.5, 1e-6)
+    votes = [
+        2 * float((rim > threshold).mean()) - 1,
+        2 * float((values > threshold).mean()) - 1,
+        -float(np.tanh(skewness)),
+    ]
+    for share, weight in ((8, 1.5), (4, 1.0)):
+        stroke = max(3, min(values.shape) // share)
+        black_hat = float(((_closing(values, stroke) - values) ** 2).mean())
+        top_hat = float(((values + _closing(-values, stroke)) ** 2).mean())
+        votes.append(weight * (black_hat - top_hat) / max(black_hat + top_hat, 1e-6))
+    return sum(votes) >= 0
+
+
+def _paper_level(coarse: np.ndarray, shape: tuple[int, int]) -> np.ndarray | float:
+    """Estimate the brightness of the paper under the dark ink, float32 of `shape` or one number.
+
+    One tone where the rim is of one tone, otherwise a closing that swallows all strokes, smoothed.
+    """
+    rim = np.concatenate([coarse[0], coarse[-1], coarse[:, 0], coarse[:, -1]])
+    low, high = np.percentile(rim, (5, 95))
+    if high - low <= _EVEN_RIM:
+        return float(np.median(rim))
+    stroke = max(3, min(coarse.shape) // 3)
+    # At the rim a closing takes the brightest in reach: level the light before.
+    plane = _plane_of_paper(coarse)
+    paper = plane + _blur(_closing(coarse - plane, stroke), stroke / 4)
+    resized = Image.fromarray(paper).resize(shape[::-1], Image.Resampling.BILINEAR)
+    return np.asarray(resized)
+
+
+def _plane_of_paper(grey: np.ndarray) -> np.ndarray:
+    """Fit a plane to the brighter half of a picture, again and again; float32, as `grey`."""
+    y, x = np.mgrid[: grey.shape[0], : grey.shape[1]]
+    design = np.stack([np.ones(grey.size), y.ravel(), x.ravel()], axis=1)
+    values = grey.ravel().astype(np.float64)
+    paper = np.ones(grey.size, bool)
+    for _ in range(4):
+        residual = values - design @ np.linalg.lstsq(design[paper], values[paper])[0]
+        paper = residual >= np.median(residual)
+    return (values - residual).reshape(grey.shape).astype(np.float32)
+
+
+def _noise(ink: np.ndarray) -> float:
+    """Estimate the standard deviation of the noise from neighbouring pixels."""
+    if ink.shape[1] < 2:
+        return 0.0
+    return float(np.median(np.abs(np.diff(ink, axis=1)))) * 1.4826 / 2**0.5
+
+
+def _thresholds(ink: np.ndarray, noise: float) -> tuple[float, float] | None:
+    """Return the least that may be ink and the least that surely is; None where nothing is ink."""
+    ink -= np.percentile(ink, 25)
+    strongest = max(4, min(30, ink.size // 2000))  # a count: small digits in large photos stay
+    peak = float(np.partition(ink, -strongest, axis=None)[-strongest]) if ink.size > 4 else 0.0
+    if peak < max(_FAINTEST_INK, 5 * noise):
+        return None
+    floor = max(_FAINTEST_INK / 2, 3 * noise, peak / 4)
+    high = otsu(ink[ink > floor], floor, peak)
+    return max(floor, high / 2), high
+
+
+def otsu(values: np.ndarray, low: float, high: float) -> float:
+    """Return the threshold between low and high that parts values best (Otsu, 1979)."""
+    counts, edges = np.histogram(np.clip(values, low, high), bins=128, range=(low, high))
+    centres = (edges[:-1] + edges[1:]) / 2
+    below = np.cumsum(counts)[:-1]
+    above = counts.sum() - below
+    sums = np.cumsum(counts * centres)
+    total = sums[-1]
+    sums = sums[:-1]
+    apart = (sums / np.maximum(below, 1) - (total - sums) / np.maximum(above, 1)) ** 2
+    between = below * above * apart
+    # In the middle of the gap where several thresholds part equally well.
+    best = np.flatnonzero(between >= between.max() * (1 - 1e-9))
+    return float(edges[1:-1][best].mean())
+
+
+def _blur(values: np.ndarray, radius: float) -> np.ndarray:
+    """Blur by about a Gaussian of this standard deviation, px; three passes of a box."""
+    size = max(1, round((4 * radius**2 + 1) ** 0.5)) | 1
+    for axis in (0, 1) * 3:
+        values = _box_mean(values, min(size, values.shape[axis] * 2 - 1 | 1), axis)
+    return values
+
+
+def _box_mean(values: np.ndarray, size: int, axis: int) -> np.ndarray:
+    half = size // 2
+    width = [(0, 0), (0, 0)]
+    width[axis] = (half + 1, half)
+    # Continued as it rises or falls, so that a gradient stays one up to the rim.
+    padded = np.pad(values, width, mode="reflect", reflect_type="odd")
+    running = np.cumsum(padded, axis=axis, dtype=np.float64)
+    after = np.take(running, range(size, running.shape[axis]), axis)
+    before = np.take(running, range(running.shape[axis] - size), axis)
+    return ((after - before) / size).astype(np.float32)
+
+
+def _closing(values: np.ndarray, size: int) -> np.ndarray:
+    """Close dark structures narrower than `size` px; outside the picture nothing counts."""
+    return -sliding_maximum(-sliding_maximum(values, size), size)
+
+
+def sliding_maximum(values: np.ndarray, size: int) -> np.ndarray:
+    """Return the maximum over a square of `size` (made odd) px around each pixel."""
+    half = size // 2
+    for axis in (0, 1):
+        width = [(0, 0), (0, 0)]
+        width[axis] = (half, half)
+        values = np.pad(values, width, constant_values=-np.inf)
+        values = values if axis == 0 else values.T
+        reach = 1
+        while reach < 2 * half + 1:
+            step = min(reach, 2 * half + 1 - reach)
+            values = np.maximum(values[:-step], values[step:])
+            reach += step
+        values = values if axis == 0 else values.T
+    return values

@@ -1,0 +1,23 @@
+"""Networks, their training, the scikit-learn estimators around them, and the way into a bundle.
+
+Everything here needs TensorFlow, which is imported here once, without its chatter; nothing on the
+scoring path imports this package.
+"""
+
+import contextlib
+import os
+
+from digitflow.console import native_chatter_hidden
+
+# Read by TensorFlow and Keras when they are first imported. Level 3, because TensorFlow 2.21 logs
+# harmless lines of its data pipeline as errors; a real error is a Python exception.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+
+with native_chatter_hidden():
+    import tensorflow
+
+    for _gpu in tensorflow.config.list_physical_devices("GPU"):
+        # Fails where somebody used TensorFlow before: then theirs is the choice.
+        with contextlib.suppress(RuntimeError):
+            tensorflow.config.experimental.set_memory_growth(_gpu, True)

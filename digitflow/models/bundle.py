@@ -1,0 +1,253 @@
+"""The model bundle: a folder with a manifest that vouches for every other file in it.
+
+Format 1. What a reader must find is in `_REQUIRED_FILES` and `_check_manifest`. A change that an
+older reader would misread gets the next number; a reader refuses numbers above its own.
+"""
+
+import hashlib
+import io
+import json
+import math
+import os
+import stat
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from digitflow.errors import BundleError
+from digitflow.files import building_folder, sha256_of
+from digitflow.models.tflite import IMAGE_SIZE
+
+FORMAT = 1
+
+MANIFEST = "manifest.json"
+WEIGHTS = "weights.safetensors"
+#: TFLite files by format; the first is what scoring uses.
+TFLITE_FILES = {
+    "dynamic": "model.tflite",
+    "float32": "model_float32.tflite",
+    "int8": "model_int8.tflite",
+}
+KERAS = "model.keras"
+GOLDEN = "golden.npz"
+
+_REQUIRED_FILES = {WEIGHTS, *TFLITE_FILES.values(), KERAS, GOLDEN}
+_MANIFEST_LIMIT = 1 << 20  # bytes
+_FILE_LIMIT = 256 << 20  # bytes
+GOLDEN_LIMIT = 64  # images
+_CLASSES_LIMIT = 1_000
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A checked model bundle."""
+
+    folder: Path  # where it lies
+    manifest: Mapping[str, Any]  # manifest.json as it is
+    model_id: str  # SHA-256 of manifest.json, 64 hexadecimal digits
+    name: str  # for example "mnist"
+    version: str  # for example "pretrained"
+    class_names: tuple[str, ...]  # in the order of the model's outputs
+    temperature: float  # what the logits are divided by before the softmax
+    uncertain_below: float  # confidence under which a reading is `uncertain`, 0..1
+
+    def read(self, file: str) -> bytes:
+        """Return a file's content, checked against the manifest once more as it is read.
+
+        Raises
+        ------
+        BundleError
+            If the content is not what the manifest says.
+        """
+        return _read_listed_file(self.folder, file, self.manifest["files"][file])
+
+    def golden(self, tflite: str = "dynamic") -> tuple[np.ndarray, np.ndarray]:
+        """Return the golden images, uint8 (n, 28, 28), and what a TFLite format must make of them.
+
+        Raises
+        ------
+        BundleError
+            If the file is not what `golden.npz` should be.
+        """
+        path, n_classes = self.folder / GOLDEN, len(self.class_names)
+        return _read_golden(path, self.read(GOLDEN), tflite, n_classes)
+
+
+def load_bundle(folder: Path) -> Bundle:
+    """Read and check a bundle: files, digests, sizes and schema; no code of it is ever run.
+
+    Parameters
+    ----------
+    folder : Path
+        The bundle's folder, `models/<name>/<version>`.
+
+    Raises
+    ------
+    BundleError
+        If anything is missing, too much, altered or of a newer format.
+    """
+    manifest_bytes = _read_regular_file(folder / MANIFEST, _MANIFEST_LIMIT)
+    manifest = _check_manifest(folder, manifest_bytes)
+    _check_file_names(folder, manifest["files"])
+    for file, facts in manifest["files"].items():
+        _read_listed_file(folder, file, facts)
+    return Bundle(
+        folder=folder,
+        manifest=MappingProxyType(manifest),
+        model_id=hashlib.sha256(manifest_bytes).hexdigest(),
+        name=manifest["name"],
+        version=manifest["version"],
+        class_names=tuple(manifest["class_names"]),
+        temperature=float(manifest["temperature"]),
+        uncertain_below=float(manifest["thresholds"]["uncertain_below"]),
+    )
+
+
+def write_bundle(source: Path, destination: Path, manifest: Mapping[str, Any]) -> Bundle:
+    """Make a bundle of the files in `source`; it appears whole at `destination` or not at all.
+
+    Parameters
+    ----------
+    source : Path
+        A folder with the weights, the TFLite files, `model.keras` and `golden.npz`.
+    destination : Path
+        `models/<name>/<version>`, which must not exist yet.
+    manifest : Mapping
+        All of the manifest but `format` and `files`, which are added here.
+
+    Raises
+    ------
+    OutputError
+        If `destination` exists or cannot be written.
+    BundleError
+        If what was written does not pass the checks of `load_bundle`.
+    """
+    with building_folder(destination) as temporary:
+        for file in sorted(_REQUIRED_FILES):
+            (temporary / file).write_bytes((source / file).read_bytes())
+        files = {
+            file: {
+                "sha256": sha256_of(temporary / file),
+                "size": (temporary / file).stat().st_size,
+            }
+            for file in sorted(_REQUIRED_FILES)
+        }
+        whole = {"format": FORMAT, **manifest, "files": files}
+        (temporary / MANIFEST).write_text(json.dumps(whole, indent=1, allow_nan=False) + "\n")
+        load_bundle(temporary)
+    return load_bundle(destination)
+
+
+def _check_manifest(folder: Path, content: bytes) -> dict[str, Any]:
+    """Return the manifest if every entry that the code relies on is what it should be."""
+    path = folder / MANIFEST
+    try:
+        manifest = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{path}: is not JSON ({error}); the bundle is damaged") from error
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("format"), int):
+        raise BundleError(f"{path}: has no format number; this is not a model bundle")
+    if manifest["format"] > FORMAT:
+        raise BundleError(
+            f"{path}: has format {manifest['format']}, this digitflow reads up to {FORMAT}; "
+            "install a newer digitflow"
+        )
+    problem = _first_problem(manifest)
+    if problem:
+        raise BundleError(f"{path}: {problem}; the bundle is damaged")
+    return manifest
+
+
+def _first_problem(manifest: dict[str, Any]) -> str | None:
+    """Return what is wrong with a manifest's entries, or None."""
+    names = manifest.get("class_names")
+    if not isinstance(names, list) or not 2 <= len(names) <= _CLASSES_LIMIT:
+        return "class_names is not a list of 2 to 1000 names"
+    if not all(isinstance(name, str) and name for name in names) or len({*names}) != len(names):
+        return "class_names are not distinct names"
+    for key in ("name", "version"):
+        if not isinstance(manifest.get(key), str) or not manifest[key]:
+            return f"{key} is missing"
+    if not _is_number(manifest.get("temperature"), 0.01, 100.0):
+        return "temperature is not a number from 0.01 to 100"
+    thresholds = manifest.get("thresholds")
+    if not isinstance(thresholds, dict) or not _is_number(thresholds.get("uncertain_below"), 0, 1):
+        return "thresholds.uncertain_below is not a number from 0 to 1"
+    files = manifest.get("files")
+    if not isinstance(files, dict) or set(files) != _REQUIRED_FILES:
+        return f"files are not exactly {', '.join(sorted(_REQUIRED_FILES))}"
+    for file, facts in files.items():
+        if not isinstance(facts, dict) or not _is_number(facts.get("size"), 1, _FILE_LIMIT):
+            return f"files.{file} has no size up to {_FILE_LIMIT >> 20} MiB"
+        if not isinstance(facts.get("sha256"), str):
+            return f"files.{file} has no SHA-256"
+    return None
+
+
+def _is_number(value: object, low: float, high: float) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return math.isfinite(value) and low <= value <= high
+
+
+def _check_file_names(folder: Path, files: Mapping[str, Any]) -> None:
+    """Refuse a folder that holds anything but what the manifest lists."""
+    extra = {entry.name for entry in os.scandir(folder)} - {MANIFEST, *files}
+    if extra:
+        raise BundleError(
+            f"{folder}: holds {', '.join(sorted(extra)[:3])}, which the manifest does not list; "
+            "remove it or take the bundle from its source again"
+        )
+
+
+def _read_listed_file(folder: Path, file: str, facts: Mapping[str, Any]) -> bytes:
+    content = _read_regular_file(folder / file, facts["size"])
+    if hashlib.sha256(content).hexdigest() != facts["sha256"]:
+        raise BundleError(
+            f"{folder / file}: its SHA-256 is not the manifest's; "
+            "the file was altered or damaged, take the bundle from its source again"
+        )
+    return content
+
+
+def _read_regular_file(path: Path, limit: int) -> bytes:
+    """Read a file of at most `limit` bytes, following no link and never blocking."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        why = "is missing" if isinstance(error, FileNotFoundError) else f"({error.strerror})"
+        raise BundleError(f"{path}: {why}; this is not a whole model bundle") from error
+    with os.fdopen(descriptor, "rb") as stream:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise BundleError(f"{path}: is not a regular file; a bundle holds nothing else")
+        content = stream.read(limit + 1)
+    if len(content) > limit:
+        raise BundleError(f"{path}: is larger than the {limit} bytes it may have")
+    return content
+
+
+def _read_golden(
+    path: Path, content: bytes, tflite: str, n_classes: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Read `golden.npz` without pickle, its size known before anything is allocated."""
+    of_one_image = IMAGE_SIZE * IMAGE_SIZE + len(TFLITE_FILES) * 4 * n_classes
+    most = GOLDEN_LIMIT * of_one_image + 4096  # bytes; the rest are the headers
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            if sum(member.file_size for member in archive.infolist()) > most:
+                raise BundleError(f"{path}: holds more than {GOLDEN_LIMIT} images")
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            images, probabilities = arrays["images"], arrays[tflite]
+    except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
+        raise BundleError(f"{path}: cannot be read ({error}); the bundle is damaged") from error
+    n = len(images) if images.ndim else 0
+    if images.dtype != np.uint8 or images.shape != (n, IMAGE_SIZE, IMAGE_SIZE) or n == 0:
+        raise BundleError(f"{path}: images are not uint8 (n, 28, 28); the bundle is damaged")
+    if probabilities.dtype != np.float32 or probabilities.shape != (n, n_classes):
+        raise BundleError(f"{path}: probabilities do not fit the images; the bundle is damaged")
+    return images, probabilities

@@ -1,0 +1,79 @@
+"""From 28x28 images to calibrated probabilities."""
+
+import numpy as np
+
+from digitflow.errors import BundleError
+from digitflow.models.bundle import TFLITE_FILES, Bundle, load_bundle
+from digitflow.models.registry import find_model
+from digitflow.models.tflite import TFLiteNetwork, softmax
+
+#: How far a golden probability may be off on another processor; a damaged model is off by more.
+_GOLDEN_TOLERANCE = 0.02
+
+
+class Predictor:
+    """A model bundle, ready to read digits.
+
+    One predictor serves one thread.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        What `load_bundle` returned.
+    tflite : str
+        Which of the bundle's TFLite formats to run: `"dynamic"`, `"float32"` or `"int8"`.
+
+    Attributes
+    ----------
+    bundle : Bundle
+        The model's manifest, class names and thresholds.
+
+    Raises
+    ------
+    BundleError
+        If the TFLite file does not fit the manifest or fails on the bundle's golden images.
+    """
+
+    def __init__(self, bundle: Bundle, tflite: str = "dynamic") -> None:
+        self.bundle = bundle
+        file = TFLITE_FILES[tflite]
+        try:
+            self._network = TFLiteNetwork(bundle.read(file), len(bundle.class_names))
+        except BundleError as error:
+            raise BundleError(f"{bundle.folder / file}: {error}") from error
+        self._check_golden(tflite)
+
+    @classmethod
+    def load(cls, model: str | None = None) -> "Predictor":
+        """Return a predictor for a model's name, `name@version`, or a bundle's folder."""
+        return cls(load_bundle(find_model(model)))
+
+    def predict_proba(self, images: np.ndarray) -> np.ndarray:
+        """Return calibrated probabilities.
+
+        Parameters
+        ----------
+        images : ndarray of shape (n, 28, 28), uint8
+            Ink bright on black, placed as MNIST's digits are.
+
+        Returns
+        -------
+        ndarray of shape (n, n_classes), float32
+            Each row sums to 1; columns are in the order of `bundle.class_names`.
+
+        Raises
+        ------
+        UsageError
+            If the images have another shape or type.
+        """
+        return softmax(self._network.logits(images) / np.float32(self.bundle.temperature))
+
+    def _check_golden(self, tflite: str) -> None:
+        images, expected = self.bundle.golden(tflite)
+        difference = float(np.abs(self.predict_proba(images) - expected).max())
+        # Written so that NaN fails too.
+        if not difference <= _GOLDEN_TOLERANCE:
+            raise BundleError(
+                f"{self.bundle.folder}: probabilities of its golden images are {difference:.3f} "
+                "off; the model is damaged or does not run on this machine"
+            )

@@ -1,0 +1,3 @@
+"""A folder of images becomes a table: the work is planned (`plan`), done shard by shard (`shard`),
+written after the contract of the scored table (`table`) and led from start to end (`folder`).
+"""

@@ -1,0 +1,151 @@
+"""Which work there is: every file of a folder, in one order, cut into shards.
+
+Names are bytes throughout, because a file's name need not be valid text.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from digitflow.errors import ImageError, UsageError
+
+#: Files in a shard, at most: enough to make the cost of a part small, few enough to keep every
+#: core busy to the end.
+SHARD_FILES = 2048
+
+#: Files in the first shard; each next one holds twice as many, until `SHARD_FILES`. The pace of the
+#: first tells whether other processes are worth their start.
+FIRST_SHARD_FILES = 64
+
+#: Bytes in a shard: a few seconds of work where the images are photographs.
+SHARD_BYTES = 4 * 2**20
+
+_WHAT_IT_IS = {
+    stat.S_IFLNK: "a symbolic link, and links are not followed",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFBLK: "a block device",
+    stat.S_IFCHR: "a character device",
+}
+
+
+class Found(NamedTuple):
+    """One thing in the folder that the table must account for."""
+
+    path: bytes  # relative to the folder
+    size: int = 0  # bytes
+    problem: ImageError | None = None  # why it cannot be scored, where the walk knows already
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A run of files that one worker scores into one part of the table."""
+
+    number: int  # its place in the plan, from 0
+    folder: bytes  # the scanned folder
+    paths: list[bytes] = field(default_factory=list)  # relative to the folder, in plan order
+    problems: dict[bytes, ImageError] = field(default_factory=dict)  # known before reading
+    size: int = 0  # bytes of all files
+
+
+def plan_shards(folder: bytes, skip: bytes | None = None) -> Iterator[Shard]:
+    """Cut everything in a folder into shards, one at a time.
+
+    Parameters
+    ----------
+    folder : bytes
+        The folder, its sub-folders included.
+    skip : bytes or None
+        A path relative to the folder to leave out: the table itself, where it lies inside.
+
+    Yields
+    ------
+    Shard
+        At most `SHARD_FILES` files; fewer at first, and where they come to `SHARD_BYTES`.
+
+    Raises
+    ------
+    UsageError
+        If the folder itself cannot be listed.
+    """
+    number, size = 0, 0
+    paths: list[bytes] = []
+    problems: dict[bytes, ImageError] = {}
+    for found in walk(folder):
+        if found.path == skip:
+            continue
+        paths.append(found.path)
+        size += found.size
+        if found.problem:
+            problems[found.path] = found.problem
+        most = min(SHARD_FILES, FIRST_SHARD_FILES << min(number, 20))
+        if len(paths) >= most or size >= SHARD_BYTES:
+            yield Shard(number, folder, paths, problems, size)
+            number, size, paths, problems = number + 1, 0, [], {}
+    if paths:
+        yield Shard(number, folder, paths, problems, size)
+
+
+def walk(folder: bytes) -> Iterator[Found]:
+    """Find every file of a folder and its sub-folders, in the order of the bytes of their names.
+
+    Names that begin with a dot are left out, folders too: by custom they are not the user's data
+    (thumbnail caches, version control, unfinished copies), and our own working files are among
+    them. Links are not followed, so that no loop and nothing outside the folder is met. A
+    sub-folder that cannot be listed is found as a problem, in place of its content.
+
+    Parameters
+    ----------
+    folder : bytes
+        The folder.
+
+    Yields
+    ------
+    Found
+        A regular file, or something that cannot be scored with its problem.
+
+    Raises
+    ------
+    UsageError
+        If the folder itself cannot be listed.
+    """
+    try:
+        levels = [_children(folder, b"")]
+    except OSError as error:
+        where = os.fsdecode(folder)
+        raise UsageError(f"{where}: cannot be listed ({error.strerror}); name another") from error
+    while levels:
+        path = next(levels[-1], None)
+        if path is None:
+            levels.pop()
+            continue
+        try:
+            facts = os.lstat(folder + b"/" + path)
+            if stat.S_ISDIR(facts.st_mode):
+                levels.append(_children(folder, path))
+            else:
+                yield Found(path, facts.st_size, _unless_regular(facts.st_mode))
+        except OSError as error:
+            yield Found(path, problem=_out_of_reach(error))
+
+
+def _children(folder: bytes, path: bytes) -> Iterator[bytes]:
+    names = sorted(os.listdir(folder + b"/" + path))  # noqa: PTH208  (pathlib knows no bytes)
+    prefix = path + b"/" if path else b""
+    return (prefix + name for name in names if not name.startswith(b"."))
+
+
+def _unless_regular(mode: int) -> ImageError | None:
+    if stat.S_ISREG(mode):
+        return None
+    what = _WHAT_IT_IS.get(stat.S_IFMT(mode), "not a regular file")
+    return ImageError("not_a_file", f"this is {what}; put the image itself here")
+
+
+def _out_of_reach(error: OSError) -> ImageError:
+    reason = "no_permission" if isinstance(error, PermissionError) else "unreadable"
+    return ImageError(
+        reason, f"cannot be looked into ({error.strerror}); mend that and score again"
+    )

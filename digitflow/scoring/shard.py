@@ -1,0 +1,216 @@
+"""One shard of the work: read its files, normalise, predict, and write its part of the table.
+
+What a worker process runs lives here, and is found by its name: nothing but paths and counts
+travels between processes.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from digitflow.errors import BundleError, ImageError
+from digitflow.images.normalising import normalise, normalise_batch
+from digitflow.images.reading import ReadImage, read_image
+from digitflow.models.bundle import IMAGE_SIZE, Bundle, load_bundle
+from digitflow.models.predictor import Predictor
+from digitflow.models.reader import NO_INK, judge
+from digitflow.scoring.plan import Shard
+from digitflow.scoring.table import Row, table_of, write_part
+
+_DIGITS = frozenset("0123456789")
+_INT64_MAX = 2**63 - 1
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True)
+class ShardOptions:
+    """What is the same for all shards of a run."""
+
+    model_folder: Path  # the bundle
+    model_id: str  # what the bundle must be, so that a run never mixes two models
+    run_id: str
+
+
+@dataclass(frozen=True)
+class ShardSummary:
+    """What became of a shard."""
+
+    number: int  # the shard's
+    part: Path  # the file with its rows
+    n_files: int
+    n_rows: int
+    statuses: Counter[str]  # rows by status
+    reasons: Counter[str]  # rows that are not `ok`, by reason
+    labels: Counter[str]  # rows that were read, by label
+
+
+def score_shard(shard: Shard, options: ShardOptions, part: Path) -> ShardSummary:
+    """Score the files of a shard into one part of the table.
+
+    Running it twice gives the same part, so that a shard may be tried again.
+
+    Parameters
+    ----------
+    shard : Shard
+        The files.
+    options : ShardOptions
+        The model and the run.
+    part : Path
+        The Parquet file to write.
+
+    Returns
+    -------
+    ShardSummary
+        The counts of what was written.
+
+    Raises
+    ------
+    BundleError
+        If the model's bundle cannot be loaded or has changed since the run began.
+    OutputError
+        If the part cannot be written.
+    """
+    predictor = _load_predictor(options.model_folder, options.model_id)
+    rows = score_files(shard, predictor)
+    bundle = predictor.bundle
+    write_part(table_of(rows, len(bundle.class_names), bundle.model_id, options.run_id), part)
+    return ShardSummary(
+        number=shard.number,
+        part=part,
+        n_files=len(shard.paths),
+        n_rows=len(rows),
+        statuses=Counter(row.status for row in rows),
+        reasons=Counter(row.reason for row in rows if row.reason),
+        labels=Counter(row.label for row in rows if row.label),
+    )
+
+
+def score_files(shard: Shard, predictor: Predictor) -> list[Row]:
+    """Return the rows of a shard, in the order of its files.
+
+    Parameters
+    ----------
+    shard : Shard
+        The files.
+    predictor : Predictor
+        The model.
+
+    Returns
+    -------
+    list of Row
+        At least one for each file.
+    """
+    rows = [Row(path) for path in shard.paths]
+    digits: list[tuple[Row, np.ndarray]] = []
+    of_model_size: list[tuple[Row, np.ndarray]] = []
+    for row in rows:
+        read = _attempt(row, _read, shard, row)
+        if read is None:
+            continue
+        # Only what is small is kept: one photograph at a time is in memory.
+        if read.pixels.shape == (IMAGE_SIZE, IMAGE_SIZE):
+            of_model_size.append((row, read.pixels))
+        else:
+            digits += _normalise_one(row, read.pixels, read.scale)
+    digits += _normalise_together(of_model_size)
+    if digits:
+        probabilities = predictor.predict_proba(np.stack([image for _, image in digits]))
+        _classify([row for row, _ in digits], probabilities, predictor.bundle)
+    return rows
+
+
+@lru_cache(maxsize=1)
+def _load_predictor(folder: Path, model_id: str) -> Predictor:
+    """Load a model once for all the shards of this process."""
+    bundle = load_bundle(folder)
+    if bundle.model_id != model_id:
+        raise BundleError(f"{folder}: the model was changed during the run; run it again")
+    return Predictor(bundle)
+
+
+def _attempt(row: Row, step: Callable[..., _Result], *arguments: Any) -> _Result | None:
+    """Return what a step gives, or None where it fails, with the failure noted in the row."""
+    try:
+        return step(*arguments)
+    except ImageError as error:
+        row.reason, row.message = error.reason, error.message
+    except Exception as error:  # whatever one file provokes, the others are still scored
+        what = " ".join(str(error).split())[:200]
+        row.reason = "unreadable"
+        row.message = f"unexpected {type(error).__name__} ({what}); please report this file"
+    row.status = "error"
+    return None
+
+
+def _read(shard: Shard, row: Row) -> ReadImage:
+    if row.path in shard.problems:
+        raise shard.problems[row.path]
+    read = read_image(shard.folder + b"/" + row.path)
+    row.image_width, row.image_height = read.width, read.height
+    row.format, row.mode = read.format, read.mode
+    row.orientation, row.n_frames = read.orientation, read.n_frames
+    row.size_bytes, row.content_hash = read.size_bytes, read.content_hash
+    microseconds = (read.modified_at_ns or 0) // 1000
+    # Some file systems hold times that no table can.
+    row.modified_at = microseconds if abs(microseconds) <= _INT64_MAX else None
+    return read
+
+
+def _normalise_one(row: Row, pixels: np.ndarray, scale: float) -> list[tuple[Row, np.ndarray]]:
+    """Return a picture's row with its digit (28, 28), or nothing where there is none.
+
+    `scale` is the size of a pixel in pixels of the original, which may have been read reduced.
+    """
+    found = _attempt(row, normalise, pixels)
+    if found is None:
+        return []
+    row.polarity = found.polarity
+    if found.blank:
+        row.status, row.reason, row.message = "blank", "no_ink", NO_INK
+        return []
+    row.x, row.y = round(found.x * scale), round(found.y * scale)
+    row.width, row.height = round(found.width * scale), round(found.height * scale)
+    return [(row, found.image)]
+
+
+def _normalise_together(given: list[tuple[Row, np.ndarray]]) -> Iterator[tuple[Row, np.ndarray]]:
+    """Do the same for pictures of 28×28, most of which are digits in MNIST's form already."""
+    if not given:
+        return
+    pixels = np.stack([picture for _, picture in given])
+    images, done = normalise_batch(pixels)
+    inverted = np.any(images != pixels, axis=(1, 2))
+    boxes = _boxes(images).tolist()
+    for place, (row, picture) in enumerate(given):
+        if done[place]:
+            row.polarity = "dark_on_light" if inverted[place] else "light_on_dark"
+            row.x, row.y, row.width, row.height = boxes[place]
+            yield row, images[place]
+        else:
+            yield from _normalise_one(row, picture, 1.0)
+
+
+def _boxes(images: np.ndarray) -> np.ndarray:
+    """Return x, y, width and height of the ink of each image: (n, side, side) to (n, 4)."""
+    side = images.shape[1]
+    columns, rows = images.max(axis=1) > 0, images.max(axis=2) > 0
+    x, y = columns.argmax(axis=1), rows.argmax(axis=1)
+    width = side - x - columns[:, ::-1].argmax(axis=1)
+    height = side - y - rows[:, ::-1].argmax(axis=1)
+    return np.stack([x, y, width, height], axis=1)
+
+
+def _classify(rows: Sequence[Row], probabilities: np.ndarray, bundle: Bundle) -> None:
+    """Write into each row what the model says of its image."""
+    digits = [int(name) if name in _DIGITS else None for name in bundle.class_names]
+    best = probabilities.argmax(axis=1).tolist()
+    confidences = probabilities.max(axis=1).tolist()
+    for row, place, confidence, vector in zip(rows, best, confidences, probabilities, strict=True):
+        row.label, row.digit = bundle.class_names[place], digits[place]
+        row.confidence, row.probabilities = confidence, vector
+        row.status, row.reason, row.message = judge(confidence, bundle)

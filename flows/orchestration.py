@@ -1,0 +1,87 @@
+"""What every flow script shares: Prefect's settings, its console, and how a script ends.
+
+Import this before Prefect: its settings are read when it is imported.
+"""
+
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import TypeVar
+
+_DEFAULTS = {
+    # Nothing is sent to third parties.
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    # With the default of 1, Prefect 3.8.8 loses the last task events of a script whose temporary
+    # server stops, and logs the loss as a CancelledError.
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "100",
+    # The first start on a machine creates Prefect's database, which can take a while.
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
+    # Prefect's own lines go to its log; the console shows what this project prints.
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",
+}
+for _name, _value in _DEFAULTS.items():
+    os.environ.setdefault(_name, _value)
+
+from prefect import get_run_logger  # noqa: E402
+from prefect.client.schemas.objects import State, TaskRun  # noqa: E402
+from prefect.exceptions import MissingContextError  # noqa: E402
+from prefect.tasks import Task  # noqa: E402
+
+from digitflow.errors import DatasetUnavailableError, DigitflowError  # noqa: E402
+
+Result = TypeVar("Result")
+
+_TERMINATED = 128 + signal.SIGTERM
+_INTERRUPTED = 128 + signal.SIGINT
+
+
+def run_script(flow: Callable[[], Result]) -> Result:
+    """Run a flow as a script does: one line for an error, and nothing left behind.
+
+    Ends the process with the error's exit code (see `digitflow.errors`), 143 after SIGTERM and
+    130 after SIGINT. Any other exception is a defect, and shows its traceback.
+    """
+    signal.signal(signal.SIGTERM, _leave)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(_is_not_said_at_the_end)
+    try:
+        return flow()
+    except DigitflowError as error:
+        sys.exit(print_error(error))
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(_INTERRUPTED)
+
+
+def print_error(error: DigitflowError) -> int:
+    """Print an error as one line and return its exit code."""
+    print(f"error: {error}", file=sys.stderr)
+    return error.exit_code
+
+
+def say(line: str) -> None:
+    """Print a line of progress at once, also into a pipe, and put it into the flow run's log."""
+    print(line, flush=True)
+    with contextlib.suppress(MissingContextError):
+        get_run_logger().info(line)
+
+
+def is_transient(task: "Task[..., object]", run: TaskRun, state: State[object]) -> bool:
+    """Tell whether a task that failed may be tried again: only where the network was the cause."""
+    return isinstance(state.result(raise_on_failure=False), DatasetUnavailableError)
+
+
+def _leave(signum: int, frame: FrameType | None) -> None:
+    # An ordinary exit: Prefect stops its temporary server, joblib its workers.
+    sys.exit(_TERMINATED)
+
+
+def _is_not_said_at_the_end(record: logging.LogRecord) -> bool:
+    """Keep a run's exception off the console: it leaves the script, and is shown there once."""
+    of_a_run = record.name.startswith(("prefect.flow_runs", "prefect.task_runs"))
+    return not (of_a_run and (record.exc_info or "Finished in state" in record.getMessage()))

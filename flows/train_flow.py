@@ -1,0 +1,277 @@
+"""Train, evaluate, export and register a digit classifier.
+
+python flows/train_flow.py --help
+"""
+
+import argparse
+import base64
+import csv
+import math
+import secrets
+import shlex
+import shutil
+import sys
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from orchestration import is_transient, run_script, say  # sets Prefect's defaults: comes first
+from prefect import flow, task
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.context import TaskRunContext
+
+from digitflow import settings
+from digitflow.datasets.catalogue import DATASETS
+from digitflow.datasets.loading import check_dataset, resolve_dataset
+from digitflow.datasets.preparing import open_prepared, preparation_key, prepare_dataset
+from digitflow.models.registry import check_name
+
+NETWORK_NAMES = ("fast", "ann")
+
+Number = TypeVar("Number", int, float)
+
+
+@task(retries=2, retry_delay_seconds=[2, 10], retry_condition_fn=is_transient)
+def locate_data(dataset: str) -> tuple[str, str]:
+    """Make sure the data set is there; return its name and, for a stand-in, why it is one."""
+    return resolve_dataset(dataset)
+
+
+def _prepared_folder(name: str, validation_fraction: float) -> Path:
+    """Return where the data are, or will be, prepared: under a digest of the input."""
+    key = preparation_key(name, validation_fraction)
+    return settings.prepared_folder().resolve() / f"{name}-{key}"
+
+
+def _key_of_prepared(context: TaskRunContext, parameters: dict[str, Any]) -> str:
+    return f"prepare-{_prepared_folder(**parameters)}"
+
+
+@task(cache_key_fn=_key_of_prepared, persist_result=True, result_serializer="json")
+def prepare(name: str, validation_fraction: float) -> str:
+    """Split the data set and store the parts; return their folder."""
+    return str(prepare_dataset(name, validation_fraction).folder.resolve())
+
+
+@task
+def fit(prepared: str, draft: str, options: dict[str, Any], note: str) -> dict[str, Any]:
+    """Fit and calibrate a network; leave it in the draft."""
+    # TensorFlow takes seconds to import: only here, where it is needed.
+    from digitflow.learning.training import TrainingOptions, fit_draft
+
+    return fit_draft(Path(prepared), Path(draft), TrainingOptions(**options), note, verbose=1)
+
+
+@task
+def export(prepared: str, draft: str) -> dict[str, dict[str, float]]:
+    """Export the draft to TFLite and compare it with Keras."""
+    from digitflow.learning.training import export_draft
+
+    return export_draft(Path(prepared), Path(draft))
+
+
+@task
+def evaluate(prepared: str, draft: str, report: str, title: str) -> dict[str, Any]:
+    """Measure the draft on the test images and write the report."""
+    from digitflow.learning.training import evaluate_draft
+
+    return evaluate_draft(Path(prepared), Path(draft), Path(report), title)
+
+
+@task
+def register(
+    prepared: str, draft: str, destination: str, command: str, promote: bool
+) -> dict[str, Any]:
+    """Make a bundle of the draft, and promote it if it is not worse than the current one."""
+    from digitflow.learning.training import register_draft
+
+    return register_draft(
+        Path(prepared), Path(draft), Path(destination), command=command, may_promote=promote
+    )
+
+
+@task
+def publish(report: str, title: str, metrics: dict[str, Any], registration: dict[str, Any]) -> None:
+    """Show the report in Prefect: a Markdown and a table artifact."""
+    picture = base64.b64encode(Path(report, "confusion_matrix.png").read_bytes()).decode()
+    create_markdown_artifact(
+        key="training-report",
+        description=title,
+        markdown=f"# {title}\n\n**{metrics['accuracy']:.2%}** of {metrics['n']:,} test images "
+        f"({metrics['errors']} errors)\n\nModel `{registration['model']}`: "
+        f"{registration['outcome']}\n\nReport: `{report}/report.html`\n\n"
+        f"![confusion matrix](data:image/png;base64,{picture})",
+    )
+    with Path(report, "classification_report.csv").open(newline="") as stream:
+        create_table_artifact(
+            key="training-classes", description=title, table=list(csv.DictReader(stream))
+        )
+
+
+@flow(name="train")
+def train(
+    dataset: str = "auto",
+    network: str = "fast",
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    learning_rate: float | None = None,
+    seed: int = 0,
+    validation_fraction: float = 0.1,
+    name: str | None = None,
+    version: str | None = None,
+    promote: bool = True,
+    command: str = "",
+) -> dict[str, Any]:
+    """Train a digit classifier: data, fit, export, evaluation, registration.
+
+    Returns the bundle's folder, the model's name and version, and whether it was promoted.
+    """
+    dataset, note = locate_data(dataset)
+    if note:
+        say(f"note       {note}")
+    name = check_name(name or dataset)
+    # The last digits keep two runs of one second apart.
+    version = version or f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    report = settings.reports_folder().resolve() / f"{version}-{name}"
+    destination = settings.models_folder().resolve() / name / version
+    draft = destination.with_name(f".draft-{version}")
+    options = {
+        "network": network,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "seed": seed,
+    }
+
+    # What Prefect remembers counts only as long as it is still there.
+    is_there = _prepared_folder(dataset, validation_fraction).is_dir()
+    prepare_anew_if_gone = prepare.with_options(refresh_cache=not is_there)
+    state = prepare_anew_if_gone(dataset, validation_fraction, return_state=True)
+    prepared = state.result()
+    _say_data(prepared, reused=state.name == "Cached")
+    try:
+        fitted = fit(prepared, str(draft), options, note)
+        say(
+            f"fit        {network}, {fitted['epochs']} epochs in {fitted['seconds']:.0f} s; "
+            f"{fitted['validation_accuracy']:.2%} of the validation images"
+        )
+        for file, row in export(prepared, str(draft)).items():
+            say(
+                f"export     {file}: {row['size'] / 1000:.0f} kB, {row['accuracy']:.2%}, "
+                f"{row['changed']} of the predictions other than Keras'"
+            )
+        title = f"{name} {version}: {network} on {dataset}"
+        metrics = evaluate(prepared, str(draft), str(report), title)
+        say(
+            f"test       {metrics['accuracy']:.2%} of {metrics['n']:,} {dataset} test images "
+            f"({metrics['errors']} errors)"
+        )
+        registration = register(prepared, str(draft), str(destination), command, promote)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    publish(str(report), title, metrics, registration)
+    say(f"report     {report / 'report.html'}")
+    say(f"model      {registration['folder']}")
+    say(f"           {registration['outcome']}")
+    return registration
+
+
+def _say_data(prepared: str, reused: bool) -> None:
+    facts = open_prepared(Path(prepared)).facts
+    sizes = ", ".join(f"{part['n']:,} {split}" for split, part in facts["splits"].items())
+    again = " (prepared before, taken from the cache)" if reused else ""
+    say(f"data       {facts['name']}: {sizes} images{again}")
+
+
+def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Return the options of the script."""
+    parser = argparse.ArgumentParser(
+        description="Train a digit classifier: locate or download the data, prepare it, fit a "
+        "network, export it to TFLite, evaluate it into reports/, and register it in models/.",
+        epilog="Exit codes: 0 done; 1 training failed; 2 wrong usage; 5 data unavailable or "
+        "damaged; 6 output cannot be written; 130 interrupted; 143 terminated.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument(
+        "--dataset",
+        choices=["auto", *DATASETS],
+        default="auto",
+        help="auto takes MNIST if it is cached or can be downloaded, otherwise digits, which is "
+        "scikit-learn's and needs no network",
+    )
+    parser.add_argument(
+        "--network",
+        choices=NETWORK_NAMES,
+        default="fast",
+        help="fast is convolutional; ann has dense layers only",
+    )
+    for name, kind, what in [
+        ("epochs", _positive(int), "passes over the training data"),
+        ("batch-size", _positive(int), "images per step"),
+        ("learning-rate", _positive(float), "peak of the one-cycle schedule"),
+    ]:
+        parser.add_argument(
+            f"--{name}", type=kind, default=argparse.SUPPRESS, help=f"{what} (default: network's)"
+        )
+    parser.add_argument("--seed", type=int, default=0, help="of weights, order and augmentation")
+    parser.add_argument(
+        "--validation-fraction",
+        type=_positive(float, most=0.5),
+        default=0.1,
+        help="share of the training images held out to calibrate and to compare models on, up to "
+        "a half",
+    )
+    parser.add_argument(
+        "--name",
+        default=argparse.SUPPRESS,
+        help="the model is registered under this name (default: the data set's)",
+    )
+    parser.add_argument(
+        "--version",
+        default=argparse.SUPPRESS,
+        help="name of the new version (default: date, time and a few random digits)",
+    )
+    parser.add_argument(
+        "--no-promote",
+        dest="promote",
+        action="store_false",
+        default=True,
+        help="leave the current version of the model as it is (default: promote if not worse)",
+    )
+    return parser.parse_args(arguments)
+
+
+def _positive(kind: type[Number], most: float = math.inf) -> Callable[[str], Number]:
+    """Return what reads an option that must be above 0 and at most `most`."""
+
+    def number(text: str) -> Number:
+        value = kind(text)
+        if not 0 < value <= most:
+            raise argparse.ArgumentTypeError(f"{text}: must be above 0 and at most {most:g}")
+        return value
+
+    number.__name__ = "number" if kind is float else "whole number"
+    return number
+
+
+def main() -> None:
+    """Run the flow as a script."""
+    arguments = vars(parse_arguments())
+    command = shlex.join(["python", "flows/train_flow.py", *sys.argv[1:]])
+    started = time.perf_counter()
+
+    def checked_run() -> dict[str, Any]:
+        # Before Prefect's server is started: what cannot work is said at once.
+        for name in ("name", "version"):
+            check_name(arguments.get(name, "default"))
+        check_dataset(arguments["dataset"])
+        return train(**arguments, command=command)
+
+    run_script(checked_run)
+    say(f"total      {time.perf_counter() - started:.0f} s")
+
+
+if __name__ == "__main__":
+    main()

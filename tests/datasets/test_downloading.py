@@ -1,0 +1,385 @@
+import datetime
+import hashlib
+import ipaddress
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from datasets.mirror import Answer, Mirror, Request, not_found, running_mirror, sending
+
+from digitflow.datasets.catalogue import RemoteFile
+from digitflow.datasets.downloading import fetch, fetch_all, find_unreachable, is_cached
+from digitflow.errors import DatasetUnavailableError, OutputError
+
+BODY = bytes(range(256)) * 1000
+NAME = "images.gz"
+FILE = RemoteFile(NAME, hashlib.sha256(BODY).hexdigest(), len(BODY))
+FLIPPED = bytes([BODY[0] ^ 1]) + BODY[1:]
+
+
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "*")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "mnist"
+
+
+@pytest.fixture
+def mirror() -> Iterator[Mirror]:
+    with running_mirror() as running:
+        running.answers[NAME] = sending(BODY)
+        yield running
+
+
+@pytest.fixture
+def bad_mirror() -> Iterator[Mirror]:
+    with running_mirror() as running:
+        yield running
+
+
+@pytest.fixture
+def refusing() -> Iterator[str]:
+    """Give an address where nothing listens, and nothing can begin to."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{bound.getsockname()[1]}/"
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """Give an address that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/"
+
+
+def cut_off(request: Request) -> None:
+    request.reply(BODY[:1000], Content_Length=str(len(BODY)))
+
+
+def endless(request: Request) -> None:
+    request.reply(b"")
+    while not request.server.closing.is_set():
+        request.wfile.write(BODY)
+
+
+def trickling(request: Request) -> None:
+    request.reply(b"", Content_Length=str(len(BODY)))
+    while not request.server.closing.wait(0.01):
+        request.wfile.write(b"x")
+
+
+def never_answering(request: Request) -> None:
+    request.server.closing.wait()
+
+
+QUICK_FAULTS: dict[str, tuple[Answer, str]] = {
+    "wrong digest": (sending(FLIPPED), "SHA-256 differs"),
+    "connection cut": (cut_off, "truncated: the connection broke off"),
+    "short": (lambda request: request.reply(BODY[:1000]), "truncated: 1,000 of 256,000 bytes"),
+    "empty": (lambda request: request.reply(b""), "truncated: 0 of 256,000 bytes"),
+    "long": (sending(BODY + b"x"), "256,001 bytes instead of 256,000"),
+    "endless": (endless, "more than the expected 256,000 bytes"),
+    "page": (
+        lambda request: request.reply(b"<html>Log in", Content_Type="text/html; charset=utf-8"),
+        "a web page instead of the file",
+    ),
+    "page without a type": (sending(b"<html>Log in</html>"), "19 bytes instead of 256,000"),
+    "503": (lambda request: request.reply(b"later", status=503), "HTTP status 503"),
+    "404": (not_found, "HTTP status 404"),
+    "redirect loop": (
+        lambda request: request.reply(b"", status=302, Location=request.path),
+        "Exceeded 30 redirects",
+    ),
+    "redirect to nonsense": (
+        lambda request: request.reply(b"", status=302, Location="http://[/"),
+        "Invalid",
+    ),
+}
+STALLS: dict[str, tuple[Answer, str]] = {
+    "trickle": (trickling, "stalled, not complete after 0.3 s"),
+    "silence": (never_answering, "stalled, not complete after 0.3 s"),
+}
+
+
+def test_downloads_what_is_missing(mirror: Mirror, folder: Path) -> None:
+    assert fetch(FILE, [mirror.url], folder) == folder / NAME
+    assert (folder / NAME).read_bytes() == BODY
+    assert mirror.asked == [f"/{NAME}"]
+
+
+def test_takes_what_is_cached_and_writes_nothing(mirror: Mirror, folder: Path) -> None:
+    folder.mkdir()
+    (folder / NAME).write_bytes(BODY)
+    folder.chmod(0o555)
+    before = folder.stat().st_mtime_ns
+    assert fetch(FILE, [mirror.url], folder) == folder / NAME
+    assert fetch_all("MNIST", [FILE], [mirror.url], folder) == []
+    # A file that came and went would have changed it too.
+    assert folder.stat().st_mtime_ns == before
+    assert mirror.asked == []
+
+
+def test_follows_a_link_in_the_cache_but_never_writes_through_it(
+    mirror: Mirror, folder: Path, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_bytes(FLIPPED)
+    folder.mkdir()
+    (folder / NAME).symlink_to(elsewhere)
+    fetch(FILE, [mirror.url], folder)
+    assert (folder / NAME).read_bytes() == BODY
+    assert elsewhere.read_bytes() == FLIPPED
+
+
+@pytest.mark.parametrize("content", [FLIPPED, BODY[:-1], b""])
+def test_replaces_a_damaged_file(mirror: Mirror, folder: Path, content: bytes) -> None:
+    folder.mkdir()
+    (folder / NAME).write_bytes(content)
+    assert not is_cached(FILE, folder)
+    fetch(FILE, [mirror.url], folder)
+    assert (folder / NAME).read_bytes() == BODY
+
+
+@pytest.mark.parametrize(("answer", "reason"), QUICK_FAULTS.values(), ids=QUICK_FAULTS)
+def test_goes_on_to_the_next_mirror(
+    mirror: Mirror, bad_mirror: Mirror, folder: Path, answer: Answer, reason: str
+) -> None:
+    bad_mirror.answers[NAME] = answer
+    fetch(FILE, [bad_mirror.url, mirror.url], folder)
+    assert (folder / NAME).read_bytes() == BODY
+    assert bad_mirror.asked
+    assert mirror.asked == [f"/{NAME}"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [*QUICK_FAULTS.values(), *STALLS.values()],
+    ids=[*QUICK_FAULTS, *STALLS],
+)
+def test_a_bad_download_replaces_nothing(
+    bad_mirror: Mirror, folder: Path, answer: Answer, reason: str
+) -> None:
+    folder.mkdir()
+    (folder / NAME).write_bytes(FLIPPED)
+    bad_mirror.answers[NAME] = answer
+    deadline = 0.3 if "stalled" in reason else None
+    started = time.monotonic()
+    with pytest.raises(DatasetUnavailableError) as caught:
+        fetch(FILE, [bad_mirror.url], folder, deadline=deadline)
+    assert time.monotonic() - started < 5
+    assert reason in str(caught.value)
+    assert (folder / NAME).read_bytes() == FLIPPED
+    assert {path.name for path in folder.iterdir()} == {NAME, ".lock"}
+
+
+def test_a_stalled_mirror_does_not_keep_the_next_one_from_being_asked(
+    mirror: Mirror, bad_mirror: Mirror, folder: Path
+) -> None:
+    bad_mirror.answers[NAME] = trickling
+    fetch(FILE, [bad_mirror.url, mirror.url], folder, deadline=1.0)
+    assert (folder / NAME).read_bytes() == BODY
+
+
+def test_the_message_says_what_was_tried_and_what_to_do(
+    bad_mirror: Mirror, refusing: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder.parent)
+    with pytest.raises(DatasetUnavailableError) as caught:
+        fetch(FILE, [bad_mirror.url, refusing], Path(folder.name))
+    assert str(caught.value) == (
+        f"{NAME} is not in {folder} (put {NAME} there by hand) and cannot be downloaded"
+        f" ({bad_mirror.url}: HTTP status 404; {refusing}: Connection refused)"
+    )
+
+
+def test_follows_a_redirect(mirror: Mirror, bad_mirror: Mirror, folder: Path) -> None:
+    bad_mirror.answers[NAME] = lambda request: request.reply(
+        b"", status=302, Location=mirror.url + NAME
+    )
+    fetch(FILE, [bad_mirror.url], folder)
+    assert (folder / NAME).read_bytes() == BODY
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a certificate of this machine, valid for an hour, with its key in the same file."""
+    x509 = pytest.importorskip("cryptography.x509", reason="needs cryptography for https")
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "mirror")])
+    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    now = datetime.datetime.now(datetime.UTC)
+    hour = datetime.timedelta(hours=1)
+    signed = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - hour)
+        .not_valid_after(now + hour)
+        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    path = tmp_path_factory.mktemp("certificate") / "mirror.pem"
+    path.write_bytes(
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        + signed.public_bytes(pem)
+    )
+    return path
+
+
+def test_refuses_a_redirect_from_https_to_http(
+    mirror: Mirror, folder: Path, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    with running_mirror(certificate) as secure:
+        secure.answers[NAME] = lambda request: request.reply(
+            b"", status=302, Location=mirror.url + NAME
+        )
+        with pytest.raises(DatasetUnavailableError, match="redirects from https to http"):
+            fetch(FILE, [secure.url], folder)
+        assert mirror.asked == []
+        secure.answers[NAME] = sending(BODY)
+        assert fetch(FILE, [secure.url], folder).read_bytes() == BODY
+
+
+def test_refuses_a_certificate_it_cannot_verify(
+    folder: Path, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
+    monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
+    with running_mirror(certificate) as secure:
+        secure.answers[NAME] = sending(BODY)
+        with pytest.raises(DatasetUnavailableError, match="CERTIFICATE_VERIFY_FAILED"):
+            fetch(FILE, [secure.url], folder)
+        assert secure.asked == []
+
+
+def test_many_threads_download_once(mirror: Mirror, folder: Path) -> None:
+    together = threading.Barrier(8)
+
+    def work(_: int) -> Path:
+        together.wait()
+        return fetch(FILE, [mirror.url], folder)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(work, range(8))) == {folder / NAME}
+    assert mirror.asked == [f"/{NAME}"]
+    assert (folder / NAME).read_bytes() == BODY
+
+
+def start_fetching(
+    mirror: Mirror, folder: Path, preparation: str = "pass"
+) -> subprocess.Popen[bytes]:
+    mirrors = [mirror.url, mirror.url + "2/"]
+    code = (
+        "import resource; from pathlib import Path;"
+        "from digitflow.datasets.downloading import RemoteFile, fetch;"
+        f"{preparation}; fetch({FILE!r}, {mirrors!r}, Path({str(folder)!r}))"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, env=environment)
+
+
+def test_two_processes_download_once_and_without_a_word(mirror: Mirror, folder: Path) -> None:
+    processes = [start_fetching(mirror, folder) for _ in range(2)]
+    for process in processes:
+        _, messages = process.communicate(timeout=60)
+        assert (process.returncode, messages) == (0, b"")
+    assert mirror.asked == [f"/{NAME}"]
+    assert (folder / NAME).read_bytes() == BODY
+
+
+def test_a_killed_download_is_in_nobodys_way(mirror: Mirror, folder: Path) -> None:
+    begun = threading.Event()
+
+    def answer(request: Request) -> None:
+        request.reply(BODY[:1000], Content_Length=str(len(BODY)))
+        begun.set()
+        request.server.closing.wait()
+
+    mirror.answers[NAME] = answer
+    with start_fetching(mirror, folder) as process:
+        assert begun.wait(60)
+        process.send_signal(signal.SIGKILL)
+    assert not (folder / NAME).exists()
+    mirror.answers[NAME] = sending(BODY)
+    assert fetch(FILE, [mirror.url], folder).read_bytes() == BODY
+
+
+def test_names_a_folder_that_cannot_be_made(mirror: Mirror, tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file")
+    with pytest.raises(OutputError, match="data/mnist: cannot be written") as caught:
+        fetch(FILE, [mirror.url], tmp_path / "data" / "mnist")
+    assert "\n" not in str(caught.value)
+    assert mirror.asked == []
+
+
+def test_a_full_disk_is_no_fault_of_the_mirror(mirror: Mirror, folder: Path) -> None:
+    # The largest file the process may write stands for the disk.
+    process = start_fetching(mirror, folder, f"resource.setrlimit({resource.RLIMIT_FSIZE}, (9, 9))")
+    _, messages = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert b"OutputError" in messages
+    assert b"cannot be written (File too large)" in messages
+    assert [path.name for path in folder.iterdir()] == [".lock"]
+    assert mirror.asked == [f"/{NAME}"]
+
+
+def test_finds_out_together_who_does_not_answer(mirror: Mirror, refusing: str, silent: str) -> None:
+    started = time.monotonic()
+    faults = find_unreachable([silent, refusing, mirror.url, silent + "2/"], deadline=0.5)
+    assert time.monotonic() - started < 3
+    assert faults == {
+        silent: "no answer in 0.5 s",
+        refusing: "Connection refused",
+        silent + "2/": "no answer in 0.5 s",
+    }
+
+
+def test_nothing_is_tried_where_no_mirror_answers(refusing: str, folder: Path) -> None:
+    with pytest.raises(DatasetUnavailableError) as caught:
+        fetch_all("MNIST", [FILE], [refusing], folder)
+    assert str(caught.value) == (
+        f"MNIST is not in {folder} (put {NAME} there by hand) and cannot be downloaded"
+        f" ({refusing}: Connection refused)"
+    )
+    assert not folder.exists()
+
+
+def test_says_that_a_file_is_damaged(refusing: str, folder: Path) -> None:
+    folder.mkdir()
+    (folder / NAME).write_bytes(FLIPPED)
+    with pytest.raises(DatasetUnavailableError, match="MNIST is damaged in"):
+        fetch_all("MNIST", [FILE], [refusing], folder)
+
+
+def test_fetch_all_brings_only_what_is_missing(mirror: Mirror, refusing: str, folder: Path) -> None:
+    mirror.answers["labels.gz"] = sending(b"labels")
+    labels = RemoteFile("labels.gz", hashlib.sha256(b"labels").hexdigest(), 6)
+    folder.mkdir()
+    (folder / NAME).write_bytes(BODY)
+    assert fetch_all("MNIST", [FILE, labels], [refusing, mirror.url], folder) == [
+        folder / "labels.gz"
+    ]
+    assert mirror.asked == ["/labels.gz"]
+
+
+def test_is_quiet_where_there_is_no_terminal(
+    mirror: Mirror, folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    fetch(FILE, [mirror.url], folder)
+    assert capfd.readouterr() == ("", "")

@@ -1,0 +1,74 @@
+"""The scoring flow as a user runs it: a script, a temporary Prefect server, real files."""
+
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+
+@pytest.fixture
+def run_flow(repository: Path, tmp_path: Path, prefect_home: Path):
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, str(repository / "flows" / "score_folder.py"), *arguments],
+            cwd=tmp_path,
+            env=os.environ | {"PREFECT_HOME": str(prefect_home)},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    return run
+
+
+def test_a_folder_becomes_a_table_and_a_summary(fitted, run_flow, tmp_path: Path, prefect_home):
+    _, data = fitted
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for place in range(20):
+        Image.fromarray(data.images[place]).save(folder / f"{data.labels[place]}-{place}.png")
+    (folder / "notes.txt").write_text("not an image")
+
+    done = run_flow("images", "out.parquet")
+
+    assert done.returncode == 3  # done, but one file could not be read
+    assert done.stderr == ""
+    for said in ["21 rows", "ok ", "error 1", "images/s", "mnist@pretrained", "out.parquet"]:
+        assert said in done.stdout.replace("21, 21 rows", "21 rows")
+    table = pd.read_parquet(tmp_path / "out.parquet").set_index("path")
+    assert len(table) == 21
+    assert table.loc["notes.txt", "status"] == "error"
+    read = table[table["label"].notna()]["label"].astype(str)
+    assert sum(name.split("-")[0] == label for name, label in read.items()) >= 18
+    with sqlite3.connect(f"file:{prefect_home}/prefect.db?mode=ro", uri=True) as database:
+        keys = {key for (key,) in database.execute("select key from artifact")}
+    assert "scoring-summary" in keys
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "message"),
+    [
+        (["nowhere", "out.parquet"], 2, "nowhere"),
+        (["images", "nowhere/out.parquet"], 6, "nowhere"),
+        (["images", "out.parquet", "--model", "unheard-of"], 2, "unheard-of"),
+    ],
+)
+def test_a_mistake_is_said_in_one_line_before_anything_starts(
+    run_flow, tmp_path: Path, arguments: list[str], exit_code: int, message: str
+):
+    (tmp_path / "images").mkdir()
+    Image.new("L", (28, 28)).save(tmp_path / "images" / "a.png")
+
+    done = run_flow(*arguments)
+
+    assert done.returncode == exit_code
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert message in done.stderr
+    assert [entry.name for entry in tmp_path.iterdir()] == ["images"]

@@ -1,0 +1,163 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from digitflow import settings
+from digitflow.datasets.preparing import open_prepared, prepare_dataset
+from digitflow.errors import DatasetError, UsageError
+from digitflow.learning.training import (
+    TrainingOptions,
+    evaluate_draft,
+    export_draft,
+    fit_draft,
+    is_worse,
+    make_estimator,
+    register_draft,
+)
+from digitflow.models.bundle import load_bundle
+from digitflow.models.predictor import Predictor
+from digitflow.models.registry import current_version
+
+NOTE = "these are stand-ins"
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DIGITFLOW_PREPARED", str(tmp_path_factory.mktemp("prepared")))
+        return prepare_dataset("digits").folder
+
+
+@pytest.fixture(scope="module")
+def draft(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a fitted, exported and evaluated draft; `draft/../report` is its report."""
+    draft = tmp_path_factory.mktemp("run") / "draft"
+    options = TrainingOptions(epochs=3, batch_size=32)
+    fit_draft(prepared, draft, options, NOTE)
+    export_draft(prepared, draft)
+    evaluate_draft(prepared, draft, draft.with_name("report"), "a title")
+    return draft
+
+
+def register(prepared: Path, draft: Path, version: str, **options: bool) -> dict:
+    destination = settings.models_folder() / "trained" / version
+    return register_draft(prepared, draft, destination, command="a command", **options)
+
+
+def test_prepared_data_are_taken_as_they_are_the_second_time(monkeypatch, tmp_path: Path):
+    first = prepare_dataset("digits")
+    written = {file: file.stat().st_mtime_ns for file in first.folder.iterdir()}
+
+    again = prepare_dataset("digits")
+
+    assert again == first
+    assert {file: file.stat().st_mtime_ns for file in again.folder.iterdir()} == written
+    assert prepare_dataset("digits", seed=1).folder != first.folder
+
+
+def test_the_parts_of_prepared_data_are_disjoint_and_whole(prepared: Path):
+    data = open_prepared(prepared)
+    sizes = {split: data.facts["splits"][split]["n"] for split in data.facts["splits"]}
+    seen = np.concatenate([data.load(split)[0] for split in sizes])
+
+    assert sum(sizes.values()) == len(seen) == 1797
+    assert sizes["test"] == 360
+    assert sizes["validation"] == pytest.approx(144, abs=5)
+
+
+def test_a_folder_without_prepared_data_is_refused(tmp_path: Path):
+    with pytest.raises(DatasetError, match="holds no prepared data"):
+        open_prepared(tmp_path)
+
+
+def test_an_empty_draft_is_refused(prepared: Path, tmp_path: Path):
+    with pytest.raises(UsageError, match="holds no draft"):
+        export_draft(prepared, tmp_path)
+
+
+def test_a_registered_bundle_tells_how_it_was_made(prepared: Path, draft: Path):
+    registration = register(prepared, draft, "1")
+
+    bundle = load_bundle(Path(registration["folder"]))
+    manifest = bundle.manifest
+    assert registration["model_id"] == bundle.model_id
+    assert manifest["command"] == "a command"
+    assert manifest["note"] == NOTE
+    assert manifest["data"]["name"] == "digits"
+    assert manifest["data"]["digest"] == open_prepared(prepared).facts["digest"]
+    assert manifest["options"]["epochs"] == 3
+    assert manifest["metrics"]["test"]["n"] == 360
+    assert manifest["tflite"]["model_float32.tflite"]["changed"] == 0
+    assert "tensorflow" in manifest["libraries"]
+    assert 0 <= bundle.uncertain_below <= 1
+
+
+def test_the_bundle_gives_the_accuracy_of_its_report(prepared: Path, draft: Path):
+    folder = Path(register(prepared, draft, "1")["folder"])
+    images, labels = open_prepared(prepared).load("test")
+
+    predicted = Predictor(load_bundle(folder)).predict_proba(images).argmax(axis=1)
+
+    metrics = json.loads((draft.with_name("report") / "metrics.json").read_text())
+    assert (predicted == labels).mean() == pytest.approx(metrics["accuracy"], abs=0.01)
+
+
+def test_the_report_shows_the_note(draft: Path):
+    assert NOTE in (draft.with_name("report") / "report.html").read_text()
+
+
+def test_the_first_version_is_promoted_and_an_equal_one_too(prepared: Path, draft: Path):
+    first = register(prepared, draft, "1")
+    second = register(prepared, draft, "2")
+
+    assert first["outcome"] == "promoted: it is the first version"
+    assert second["promoted"]
+    assert "not worse" in second["outcome"]
+    assert current_version("trained") == "2"
+
+
+def test_a_worse_version_is_kept_but_not_promoted(prepared: Path, draft: Path, tmp_path: Path):
+    register(prepared, draft, "1")
+    poor = tmp_path / "poor"
+    fit_draft(prepared, poor, TrainingOptions(epochs=1, batch_size=512, learning_rate=1e-6))
+    export_draft(prepared, poor)
+    evaluate_draft(prepared, poor, tmp_path / "report", "poor")
+
+    registration = register(prepared, poor, "2")
+
+    assert not registration["promoted"]
+    assert registration["outcome"].startswith("not promoted: it is worse")
+    assert current_version("trained") == "1"
+    assert load_bundle(Path(registration["folder"])).version == "2"
+
+
+def test_promotion_can_be_left_out(prepared: Path, draft: Path):
+    registration = register(prepared, draft, "1", may_promote=False)
+
+    assert registration["outcome"] == "not promoted: promotion was not asked for"
+    assert current_version("trained") is None
+
+
+@pytest.mark.parametrize(
+    ("lost", "gained", "worse"),
+    [(0, 0, False), (3, 3, False), (4, 0, False), (5, 0, True), (20, 18, False), (40, 18, True)],
+)
+def test_worse_means_significantly_worse(lost: int, gained: int, worse: bool):
+    labels = np.zeros(1000, int)
+    old, new = labels.copy(), labels.copy()
+    new[:lost] = 1
+    old[500 : 500 + gained] = 1
+
+    assert is_worse(labels, old, new) is worse
+
+
+def test_a_small_data_set_gets_more_and_smaller_steps():
+    large = make_estimator(TrainingOptions(), 54_000)
+    small = make_estimator(TrainingOptions(), 1_300)
+    told = make_estimator(TrainingOptions(epochs=2, batch_size=64, seed=5), 1_300)
+
+    assert (large.epochs, large.batch_size) == (5, 256)
+    assert small.epochs * 1_300 // small.batch_size > 600
+    assert (told.epochs, told.batch_size, told.random_state) == (2, 64, 5)

@@ -1,0 +1,171 @@
+import hashlib
+import io
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support import change_manifest, replace_file
+
+from digitflow.errors import BundleError, OutputError
+from digitflow.models.bundle import GOLDEN, KERAS, MANIFEST, WEIGHTS, load_bundle, write_bundle
+
+
+def test_a_whole_bundle_says_what_it_is(bundle_folder: Path):
+    bundle = load_bundle(bundle_folder)
+
+    assert (bundle.name, bundle.version) == ("small", "1")
+    assert bundle.class_names == tuple("0123456789")
+    manifest = (bundle_folder / MANIFEST).read_bytes()
+    assert bundle.model_id == hashlib.sha256(manifest).hexdigest()
+    images, probabilities = bundle.golden()
+    assert images.shape == (10, 28, 28)
+    assert probabilities.shape == (10, 10)
+
+
+@pytest.mark.parametrize("file", [WEIGHTS, KERAS, GOLDEN, "model.tflite", "model_int8.tflite"])
+def test_one_flipped_byte_in_any_file_is_refused_by_name(bundle_folder: Path, file: str):
+    content = bytearray((bundle_folder / file).read_bytes())
+    content[len(content) // 2] ^= 1
+    (bundle_folder / file).write_bytes(content)
+
+    with pytest.raises(BundleError, match=rf"{file}.*SHA-256"):
+        load_bundle(bundle_folder)
+
+
+def test_a_missing_file_is_named(bundle_folder: Path):
+    (bundle_folder / WEIGHTS).unlink()
+
+    with pytest.raises(BundleError, match=f"{WEIGHTS}: is missing"):
+        load_bundle(bundle_folder)
+
+
+def test_a_folder_without_manifest_is_no_bundle(tmp_path: Path):
+    with pytest.raises(BundleError, match=r"manifest\.json: is missing"):
+        load_bundle(tmp_path)
+
+
+def test_an_extra_file_is_refused(bundle_folder: Path):
+    (bundle_folder / "estimator.pkl").write_bytes(b"cos\nsystem\n(S'true'\ntR.")
+
+    with pytest.raises(BundleError, match=r"estimator\.pkl, which the manifest does not list"):
+        load_bundle(bundle_folder)
+
+
+@pytest.mark.parametrize("replace", [os.symlink, os.link])
+def test_a_link_out_of_the_bundle_is_not_followed(bundle_folder: Path, tmp_path: Path, replace):
+    outside = tmp_path / "outside"
+    outside.write_bytes(b"something else")
+    (bundle_folder / WEIGHTS).unlink()
+    replace(outside, bundle_folder / WEIGHTS)
+
+    with pytest.raises(BundleError, match=WEIGHTS):
+        load_bundle(bundle_folder)
+
+
+def test_a_fifo_is_refused_at_once(bundle_folder: Path):
+    (bundle_folder / WEIGHTS).unlink()
+    os.mkfifo(bundle_folder / WEIGHTS)
+
+    with pytest.raises(BundleError, match="not a regular file"):
+        load_bundle(bundle_folder)
+
+
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        ({"format": 2}, "install a newer digitflow"),
+        ({"format": "one"}, "no format number"),
+        ({"class_names": ["0"]}, "class_names"),
+        ({"class_names": ["0"] * 10}, "distinct"),
+        ({"class_names": [0, 1]}, "distinct names"),
+        ({"temperature": 0}, "temperature"),
+        ({"temperature": float("nan")}, "temperature"),
+        ({"temperature": True}, "temperature"),
+        ({"thresholds": {}}, "uncertain_below"),
+        ({"thresholds": {"uncertain_below": 1.5}}, "uncertain_below"),
+        ({"name": ""}, "name is missing"),
+        ({"files": {}}, "files are not exactly"),
+        ({"files": {"../x": {}}}, "files are not exactly"),
+    ],
+)
+def test_a_manifest_that_cannot_be_right_is_refused(bundle_folder: Path, entries, message: str):
+    change_manifest(bundle_folder, **entries)
+
+    with pytest.raises(BundleError, match=message):
+        load_bundle(bundle_folder)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe", b"[" * 100_000])
+def test_a_manifest_that_is_no_json_object_is_refused(bundle_folder: Path, content: bytes):
+    (bundle_folder / MANIFEST).write_bytes(content)
+
+    with pytest.raises(BundleError, match=MANIFEST):
+        load_bundle(bundle_folder)
+
+
+def test_a_huge_manifest_is_not_read(bundle_folder: Path):
+    with (bundle_folder / MANIFEST).open("r+b") as stream:
+        stream.truncate(10 << 30)  # sparse
+
+    with pytest.raises(BundleError, match="larger than"):
+        load_bundle(bundle_folder)
+
+
+def npz(**arrays: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    np.savez_compressed(stream, **arrays)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"not a zip file", "cannot be read"),
+        (npz(images=np.zeros((1, 28, 28), np.uint8)), "cannot be read"),
+        (npz(images=np.zeros((9999, 28, 28), np.uint8)), "more than 64 images"),
+        (
+            npz(images=np.zeros(3), dynamic=np.zeros((3, 10), np.float32)),
+            "images are not uint8",
+        ),
+        (
+            npz(images=np.zeros((3, 28, 28), np.uint8), dynamic=np.zeros((2, 10), np.float32)),
+            "do not fit",
+        ),
+        (
+            npz(images=np.array([{}], object), dynamic=np.zeros((1, 10), np.float32)),
+            "cannot be read",
+        ),
+    ],
+    ids=["no zip", "no probabilities", "bomb", "wrong shape", "wrong rows", "pickle"],
+)
+def test_golden_predictions_that_are_none_are_refused(
+    bundle_folder: Path, content: bytes, message: str
+):
+    replace_file(bundle_folder, GOLDEN, content)
+    bundle = load_bundle(bundle_folder)
+
+    with pytest.raises(BundleError, match=message):
+        bundle.golden()
+
+
+def test_writing_refuses_an_existing_version_and_leaves_it(bundle_folder: Path):
+    manifest = json.loads((bundle_folder / MANIFEST).read_text())
+    before = (bundle_folder / MANIFEST).read_bytes()
+
+    with pytest.raises(OutputError, match="exists already"):
+        write_bundle(bundle_folder, bundle_folder, manifest)
+
+    assert (bundle_folder / MANIFEST).read_bytes() == before
+    assert [entry.name for entry in bundle_folder.parent.iterdir()] == ["1"]
+
+
+def test_writing_a_manifest_that_would_not_load_leaves_nothing(bundle_folder: Path, tmp_path: Path):
+    manifest = json.loads((bundle_folder / MANIFEST).read_text())
+    destination = tmp_path / "other" / "1"
+
+    with pytest.raises(BundleError, match="temperature"):
+        write_bundle(bundle_folder, destination, manifest | {"temperature": -1})
+
+    assert list(destination.parent.iterdir()) == []

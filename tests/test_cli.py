@@ -1,0 +1,180 @@
+"""The command line as a person uses it: processes, exit codes, what is printed."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from digitflow import settings
+from digitflow.cli import main
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "digitflow", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+@pytest.fixture(scope="module")
+def digit_images(fitted, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of digits, named by their label, as dark ink on light paper."""
+    _, data = fitted
+    folder = tmp_path_factory.mktemp("images")
+    for place in range(12):
+        image = Image.fromarray(255 - data.images[place]).resize(
+            (112, 112), Image.Resampling.BICUBIC
+        )
+        image.save(folder / f"{data.labels[place]}-{place}.png")
+    return folder
+
+
+def test_predict_prints_digit_confidence_and_the_top_three(digit_images: Path):
+    image = digit_images / "3-3.png"
+
+    done = run("predict", image)
+
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert done.stdout.startswith(f"{image}: 3 ")
+    assert done.stdout.count("%") >= 3
+    assert done.stdout.count("\n") == 1
+
+
+def test_predict_gives_json(digit_images: Path):
+    done = run("predict", "--json", digit_images / "3-3.png", digit_images / "7-7.png")
+
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [line["label"] for line in lines] == ["3", "7"]
+    assert all(len(line["probabilities"]) == 10 for line in lines)
+
+
+def test_predict_goes_on_after_an_image_that_cannot_be_read(digit_images: Path, tmp_path: Path):
+    (tmp_path / "broken.png").write_bytes(b"no image")
+
+    done = run("predict", tmp_path / "broken.png", tmp_path / "none.png", digit_images / "3-3.png")
+
+    assert done.returncode == 3
+    assert "3-3.png: 3 " in done.stdout
+    errors = done.stderr.splitlines()
+    assert len(errors) == 2
+    assert all(line.startswith("error: ") for line in errors)
+    assert "broken.png" in errors[0]
+    assert "none.png" in errors[1]
+
+
+def test_score_writes_the_table_and_says_what_is_in_it(digit_images: Path, tmp_path: Path):
+    import pandas as pd
+
+    done = run("score", digit_images, tmp_path / "out.parquet")
+
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert "mnist@pretrained" in done.stdout
+    assert "out.parquet" in done.stdout
+    table = pd.read_parquet(tmp_path / "out.parquet")
+    read = table.set_index("path")["label"].astype(str)
+    right = [name.split("-")[0] == label for name, label in read.items()]
+    assert len(table) == 12
+    assert sum(right) >= 10
+
+
+def test_score_ends_with_3_where_an_image_could_not_be_read(digit_images: Path, tmp_path: Path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    (folder / "broken.png").write_bytes(b"no image")
+
+    done = run("score", folder, tmp_path / "out.parquet")
+
+    assert done.returncode == 3
+    assert "error" in done.stdout
+    assert (tmp_path / "out.parquet").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "message"),
+    [
+        (["score", "no-such-folder", "out.parquet"], 2, "no-such-folder"),
+        (["score", "empty", "out.parquet"], 2, "no files"),
+        (["score", "images", "none/out.parquet"], 6, "does not exist"),
+        (["score", "images", "images"], 6, "is a folder"),
+        (["score", "images", "text.parquet"], 6, "not a scored table"),
+        (["score", "images", "out.parquet", "--model", "nmist"], 2, "did you mean 'mnist'"),
+        (["score", "images", "out.parquet", "--workers", "0"], 2, "workers"),
+        (["predict", "images/a.png", "--model", "./images"], 2, "no model bundle"),
+        (["models", "show", "nothing"], 2, "'nothing' is not known"),
+        (["models", "promote", "mnist@7"], 2, "no version '7'"),
+    ],
+)
+def test_a_mistake_gives_one_line_and_changes_nothing(
+    tmp_path: Path, monkeypatch, capsys, arguments: list[str], exit_code: int, message: str
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "images").mkdir()
+    Image.new("L", (28, 28)).save(tmp_path / "images" / "a.png")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text.parquet").write_text("kept")
+
+    assert main(arguments) == exit_code
+
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("error: ")
+    assert message in said.err
+    assert said.err.count("\n") == 1
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["empty", "images", "text.parquet"]
+    assert (tmp_path / "text.parquet").read_text() == "kept"
+
+
+@pytest.mark.parametrize("arguments", [[], ["predict"], ["score", "a"], ["models"], ["no-such"]])
+def test_wrong_usage_ends_with_2(arguments: list[str], capsys):
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+
+    assert end.value.code == 2
+    assert "usage:" in capsys.readouterr().err
+
+
+def test_models_are_listed_shown_verified_and_promoted(pristine_bundle: Path, capsys):
+    import shutil
+
+    folder = settings.models_folder() / "small" / "1"
+    shutil.copytree(pristine_bundle, folder)
+
+    assert main(["models", "list"]) == 0
+    assert f"  small@1  {folder}\n" in capsys.readouterr().out
+    assert main(["models", "promote", "small@1"]) == 0
+    assert main(["models", "list"]) == 0
+    assert f"* small@1  {folder}\n" in capsys.readouterr().out
+    assert main(["models", "show", "small"]) == 0
+    assert json.loads(capsys.readouterr().out)["name"] == "small"
+    assert main(["models", "verify", "small"]) == 0
+    assert "whole" in capsys.readouterr().out
+
+
+def test_verify_refuses_a_damaged_bundle(bundle_folder: Path, capsys):
+    with (bundle_folder / "model_int8.tflite").open("r+b") as stream:
+        stream.seek(1000)
+        stream.write(b"\x55\xaa")
+
+    assert main(["models", "verify", str(bundle_folder)]) == 4
+    assert "SHA-256" in capsys.readouterr().err
+
+
+def test_a_reader_that_goes_away_is_no_error(digit_images: Path):
+    command = f"{sys.executable} -m digitflow models show mnist | head -n 1"
+
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True
+    )
+
+    assert done.stdout == "{\n"
+    assert done.stderr == ""
+
+
+def test_the_environment_moves_the_models_folder(pristine_bundle: Path, capsys):
+    assert os.environ["DIGITFLOW_MODELS"]
+    main(["models", "list"])
+    assert "mnist@pretrained" in capsys.readouterr().out
