@@ -25,7 +25,7 @@ from prefect.context import TaskRunContext
 from digitflow import settings
 from digitflow.datasets.catalogue import DATASETS
 from digitflow.datasets.loading import check_dataset, resolve_dataset
-from digitflow.datasets.preparing import open_prepared, preparation_key, prepare_dataset
+from digitflow.datasets.preparing import open_prepared, prepare_dataset, prepared_location
 from digitflow.models.registry import check_name
 
 NETWORK_NAMES = ("fast", "ann")
@@ -34,25 +34,25 @@ Number = TypeVar("Number", int, float)
 
 
 @task(retries=2, retry_delay_seconds=[2, 10], retry_condition_fn=is_transient)
-def locate_data(dataset: str) -> tuple[str, str]:
-    """Make sure the data set is there; return its name and, for a stand-in, why it is one."""
-    return resolve_dataset(dataset)
+def locate_data(dataset: str, validation_fraction: float) -> dict[str, str]:
+    """Make sure the data set is there.
 
-
-def _prepared_folder(name: str, validation_fraction: float) -> Path:
-    """Return where the data are, or will be, prepared: under a digest of the input."""
-    key = preparation_key(name, validation_fraction)
-    return settings.prepared_folder().resolve() / f"{name}-{key}"
+    Returns its name; for a stand-in, a note why it is one; and where it is or will be prepared.
+    """
+    name, note = resolve_dataset(dataset)
+    prepared = prepared_location(name, validation_fraction)
+    return {"name": name, "note": note, "prepared": str(prepared)}
 
 
 def _key_of_prepared(context: TaskRunContext, parameters: dict[str, Any]) -> str:
-    return f"prepare-{_prepared_folder(**parameters)}"
+    # The folder's name is a digest of the input.
+    return f"prepare-{parameters['located']['prepared']}"
 
 
 @task(cache_key_fn=_key_of_prepared, persist_result=True, result_serializer="json")
-def prepare(name: str, validation_fraction: float) -> str:
+def prepare(located: dict[str, str], validation_fraction: float) -> str:
     """Split the data set and store the parts; return their folder."""
-    return str(prepare_dataset(name, validation_fraction).folder.resolve())
+    return str(prepare_dataset(located["name"], validation_fraction).folder)
 
 
 @task
@@ -128,7 +128,8 @@ def train(
 
     Returns the bundle's folder, the model's name and version, and whether it was promoted.
     """
-    dataset, note = locate_data(dataset)
+    located = locate_data(dataset, validation_fraction)
+    dataset, note = located["name"], located["note"]
     if note:
         say(f"note       {note}")
     name = check_name(name or dataset)
@@ -146,9 +147,9 @@ def train(
     }
 
     # What Prefect remembers counts only as long as it is still there.
-    is_there = _prepared_folder(dataset, validation_fraction).is_dir()
+    is_there = Path(located["prepared"]).is_dir()
     prepare_anew_if_gone = prepare.with_options(refresh_cache=not is_there)
-    state = prepare_anew_if_gone(dataset, validation_fraction, return_state=True)
+    state = prepare_anew_if_gone(located, validation_fraction, return_state=True)
     prepared = state.result()
     _say_data(prepared, reused=state.name == "Cached")
     try:
@@ -160,7 +161,7 @@ def train(
         for file, row in export(prepared, str(draft)).items():
             say(
                 f"export     {file}: {row['size'] / 1000:.0f} kB, {row['accuracy']:.2%}, "
-                f"{row['changed']} of the predictions other than Keras'"
+                f"{row['changed']} predictions differ from Keras'"
             )
         title = f"{name} {version}: {network} on {dataset}"
         metrics = evaluate(prepared, str(draft), str(report), title)

@@ -35,11 +35,15 @@ class PreparedData:
             return arrays["images"], arrays["labels"]
 
 
-def preparation_key(name: str, validation_fraction: float, seed: int = 0) -> str:
-    """Return what a prepared data set is filed under: a digest of everything that decides it."""
-    digests = [load_dataset(name, split=split).digest for split in ("train", "test")]
-    recipe = json.dumps([_RECIPE, name, *digests, validation_fraction, seed])
-    return hashlib.sha256(recipe.encode()).hexdigest()[:16]
+def prepared_location(name: str, validation_fraction: float, seed: int = 0) -> Path:
+    """Return where a prepared data set is or will be: a digest of all that decides it is the name.
+
+    Raises
+    ------
+    DatasetUnavailableError, DatasetError, UsageError
+        As `load_dataset` does.
+    """
+    return _location(load_dataset(name), load_dataset(name, "test"), validation_fraction, seed)
 
 
 def prepare_dataset(name: str, validation_fraction: float = 0.1, seed: int = 0) -> PreparedData:
@@ -63,10 +67,9 @@ def prepare_dataset(name: str, validation_fraction: float = 0.1, seed: int = 0) 
     DatasetUnavailableError, DatasetError, UsageError
         As `load_dataset` and `split_by_writer` do.
     """
-    key = preparation_key(name, validation_fraction, seed)
-    folder = settings.prepared_folder() / f"{name}-{key}"
+    train, test = load_dataset(name), load_dataset(name, "test")
+    folder = _location(train, test, validation_fraction, seed)
     if not folder.is_dir():
-        train, test = load_dataset(name), load_dataset(name, split="test")
         _store(folder, train, test, validation_fraction, seed)
     return open_prepared(folder)
 
@@ -86,6 +89,12 @@ def open_prepared(folder: Path) -> PreparedData:
             f"{folder}: holds no prepared data ({error}); remove it, and it is made again"
         ) from error
     return PreparedData(folder, facts)
+
+
+def _location(train: Dataset, test: Dataset, validation_fraction: float, seed: int) -> Path:
+    recipe = json.dumps([_RECIPE, train.digest, test.digest, validation_fraction, seed])
+    key = hashlib.sha256(recipe.encode()).hexdigest()[:16]
+    return settings.prepared_folder().resolve() / f"{train.name}-{key}"
 
 
 def _store(

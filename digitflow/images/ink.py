@@ -17,6 +17,11 @@ _FAINTEST_INK = 0.03
 # A rim whose tones lie within this many grey levels is of one tone: drawn, not photographed.
 _EVEN_RIM = 8
 
+# Within a third of the picture, paper falls to no less than this share of its brightness.
+_DARKEST_SHADE = 0.75
+
+# The threshold for sure ink is at most this share of the strongest ink.
+_HIGHEST_THRESHOLD = 0.65
 
 # What has this many times the threshold is all ink: MNIST was made from scans in black and white,
 # so strokes are even, and only their edges are grey.
@@ -61,7 +66,7 @@ def shrink(grey: np.ndarray, factor: int) -> np.ndarray:
 
 
 def _is_dark_on_light(grey: np.ndarray) -> bool:
-    """Judge the polarity of a small picture by votes, each from -1 to 1.
+    """Judge the polarity of a small picture by weighted votes from -1, bright ink, to 1, dark ink.
 
     Light that changes across the paper fools all but the last two, which ask whether dark or
     bright is what is narrow.
@@ -94,23 +99,16 @@ def _paper_level(coarse: np.ndarray, shape: tuple[int, int]) -> np.ndarray | flo
     if high - low <= _EVEN_RIM:
         return float(np.median(rim))
     stroke = max(3, min(coarse.shape) // 3)
-    # At the rim a closing takes the brightest in reach: level the light before.
-    plane = _plane_of_paper(coarse)
-    paper = plane + _blur(_closing(coarse - plane, stroke), stroke / 4)
+    values = coarse.astype(np.float32)
+    paper = _closing(values, stroke)
+    # At the rim that takes the brightest within reach. Continuing the picture outwards does not,
+    # but swallows strokes along the rim: it is believed where it makes the paper a little darker.
+    outer = 2 * stroke
+    continued = _closing(np.pad(values, outer, mode="edge"), stroke)[outer:-outer, outer:-outer]
+    paper = np.where(continued > _DARKEST_SHADE * paper, continued, paper)
+    paper = _blur(paper, stroke / 4)
     resized = Image.fromarray(paper).resize(shape[::-1], Image.Resampling.BILINEAR)
     return np.asarray(resized)
-
-
-def _plane_of_paper(grey: np.ndarray) -> np.ndarray:
-    """Fit a plane to the brighter half of a picture, again and again; float32, as `grey`."""
-    y, x = np.mgrid[: grey.shape[0], : grey.shape[1]]
-    design = np.stack([np.ones(grey.size), y.ravel(), x.ravel()], axis=1)
-    values = grey.ravel().astype(np.float64)
-    paper = np.ones(grey.size, bool)
-    for _ in range(4):
-        residual = values - design @ np.linalg.lstsq(design[paper], values[paper])[0]
-        paper = residual >= np.median(residual)
-    return (values - residual).reshape(grey.shape).astype(np.float32)
 
 
 def _noise(ink: np.ndarray) -> float:
@@ -128,7 +126,8 @@ def _thresholds(ink: np.ndarray, noise: float) -> tuple[float, float] | None:
     if peak < max(_FAINTEST_INK, 5 * noise):
         return None
     floor = max(_FAINTEST_INK / 2, 3 * noise, peak / 4)
-    high = otsu(ink[ink > floor], floor, peak)
+    # Where all ink is of one tone, there is nothing to part: stay well below it.
+    high = min(otsu(ink[ink > floor], floor, peak), _HIGHEST_THRESHOLD * peak)
     return max(floor, high / 2), high
 
 
@@ -170,10 +169,10 @@ def _box_mean(values: np.ndarray, size: int, axis: int) -> np.ndarray:
 
 def _closing(values: np.ndarray, size: int) -> np.ndarray:
     """Close dark structures narrower than `size` px; outside the picture nothing counts."""
-    return -sliding_maximum(-sliding_maximum(values, size), size)
+    return -_sliding_maximum(-_sliding_maximum(values, size), size)
 
 
-def sliding_maximum(values: np.ndarray, size: int) -> np.ndarray:
+def _sliding_maximum(values: np.ndarray, size: int) -> np.ndarray:
     """Return the maximum over a square of `size` (made odd) px around each pixel."""
     half = size // 2
     for axis in (0, 1):

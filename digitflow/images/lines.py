@@ -13,7 +13,7 @@ _LEAST_COVER = 0.85
 # Thicker bars than this share of the picture's height are not ruled lines.
 _THICKEST = 0.03
 
-# More runs down all columns than this are a texture, px.
+# More runs down all columns than this are a texture.
 _MOST_RUNS = 40_000
 
 # At least this share of the ink must be left, or the "lines" were the digit.
@@ -43,10 +43,9 @@ def _without_level_lines(mask: np.ndarray) -> np.ndarray:
     nearest = heights[np.searchsorted(heights[:-1], top - level - 1, side="right")]
     on = (nearest > top - level - 1) & (nearest < bottom - level + 1)
     thickness = float(np.median((bottom - top)[on]))
-    goes = on & (bottom - top <= 1.5 * thickness + 1)
     if thickness > thickest:
         return mask
-    keeps = ~goes
+    keeps = ~(on & (bottom - top <= 1.5 * thickness + 1))
     return paint_runs((columns, rows), column[keeps], top[keeps], bottom[keeps]).T
 
 

@@ -10,6 +10,9 @@ from digitflow.images.reading import decode_image, read_image
 from digitflow.models.bundle import Bundle
 from digitflow.models.predictor import Predictor
 
+#: Status, reason and message of an image without ink.
+BLANK = ("blank", "no_ink", "nothing is written here")
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -65,7 +68,7 @@ class DigitReader:
         read = decode_image(source) if isinstance(source, bytes) else read_image(Path(source))
         found = normalise(read.pixels)
         if found.blank:
-            return Reading("blank", "no_ink", NO_INK, None, None, {}, found.image)
+            return Reading(*BLANK, None, None, {}, found.image)
         probabilities = self._predictor.predict_proba(found.image[np.newaxis])[0]
         names = self._predictor.bundle.class_names
         order = np.argsort(-probabilities, kind="stable")
@@ -77,9 +80,6 @@ class DigitReader:
             probabilities={names[place]: float(probabilities[place]) for place in order},
             image=found.image,
         )
-
-
-NO_INK = "nothing is written here"
 
 
 def judge(confidence: float, bundle: Bundle) -> tuple[str, str | None, str | None]:

@@ -58,8 +58,8 @@ class ScoreSummary:
 
 
 def score_folder(
-    images: Path,
-    output: Path,
+    images: Path | str,
+    output: Path | str,
     *,
     model: str | None = None,
     workers: int | None = None,
@@ -73,10 +73,10 @@ def score_folder(
 
     Parameters
     ----------
-    images : Path
+    images : Path or str
         The folder. Sub-folders are included, names that begin with a dot are not, links are not
         followed.
-    output : Path
+    output : Path or str
         The Parquet file. An earlier scored table is replaced; anything else is refused.
     model : str, optional
         A model's name, `name@version`, or a bundle's folder. Default: `settings.DEFAULT_MODEL`.
@@ -108,9 +108,8 @@ def score_folder(
 
     Examples
     --------
-    >>> from pathlib import Path
-    >>> from digitflow.scoring.folder import score_folder
-    >>> summary = score_folder(Path("images"), Path("out.parquet"))  # doctest: +SKIP
+    >>> from digitflow import score_folder
+    >>> summary = score_folder("images", "out.parquet")  # doctest: +SKIP
     >>> summary.statuses  # doctest: +SKIP
     {'ok': 9870, 'uncertain': 130}
     """

@@ -26,7 +26,10 @@ class Request:
 
 
 def check_request(
-    images: Path, output: Path, model: str | None = None, workers: int | None = None
+    images: Path | str,
+    output: Path | str,
+    model: str | None = None,
+    workers: int | None = None,
 ) -> Request:
     """Check everything that can be known of a run before it begins; nothing is written.
 
@@ -56,10 +59,10 @@ def check_request(
     return Request(folder, table, bundle, workers, chain([first], shards))
 
 
-def why_not_written(output: Path, error: OSError) -> str:
+def why_not_written(output: Path | str, error: OSError) -> str:
     """Return the line that tells why a table could not be written, and how much space there is."""
     try:
-        free = f"{shutil.disk_usage(output.parent).free / 1e6:.0f} MB are free there"
+        free = f"{shutil.disk_usage(Path(output).parent).free / 1e6:.0f} MB are free there"
     except OSError:
         free = "its folder is out of reach"
     return f"{output}: cannot be written ({error.strerror or error}); {free}, choose another place"
@@ -73,7 +76,7 @@ def _checked_workers(workers: int | None) -> int:
     return workers
 
 
-def _checked_folder(images: Path) -> Path:
+def _checked_folder(images: Path | str) -> Path:
     """Return the absolute path of a folder that can be scored."""
     try:
         folder = Path(os.path.realpath(images, strict=True))
@@ -85,7 +88,7 @@ def _checked_folder(images: Path) -> Path:
     return folder
 
 
-def _checked_output(output: Path) -> Path:
+def _checked_output(output: Path | str) -> Path:
     """Return the absolute path of a table that may be written, links resolved."""
     try:
         path = Path(os.path.realpath(output))

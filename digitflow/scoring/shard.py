@@ -18,7 +18,7 @@ from digitflow.images.normalising import normalise, normalise_batch
 from digitflow.images.reading import ReadImage, read_image
 from digitflow.models.bundle import IMAGE_SIZE, Bundle, load_bundle
 from digitflow.models.predictor import Predictor
-from digitflow.models.reader import NO_INK, judge
+from digitflow.models.reader import BLANK, judge
 from digitflow.scoring.plan import Shard
 from digitflow.scoring.table import Row, table_of, write_part
 
@@ -171,7 +171,7 @@ def _normalise_one(row: Row, pixels: np.ndarray, scale: float) -> list[tuple[Row
         return []
     row.polarity = found.polarity
     if found.blank:
-        row.status, row.reason, row.message = "blank", "no_ink", NO_INK
+        row.status, row.reason, row.message = BLANK
         return []
     row.x, row.y = round(found.x * scale), round(found.y * scale)
     row.width, row.height = round(found.width * scale), round(found.height * scale)
