@@ -44,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _leave(signum: int, frame: FrameType | None) -> None:
+    print("terminated", file=sys.stderr)
     sys.exit(_TERMINATED)
 
 

@@ -9,12 +9,17 @@ from collections.abc import Iterator
 
 
 @contextlib.contextmanager
-def native_chatter_hidden() -> Iterator[None]:
-    """Keep what C++ code and converters print off the console, unless they fail.
+def native_chatter_hidden(*, also_on_failure: bool = False) -> Iterator[None]:
+    """Keep what native code and converters print off the console, unless they fail.
 
-    TensorFlow and LiteRT write informational lines straight to the file descriptors before any
-    log level can reach them. What was held back is printed after all when an exception leaves the
-    block. Not for code that runs while other threads print.
+    TensorFlow, LiteRT and libtiff write lines straight to the file descriptors, where no log level
+    reaches them. What other threads print meanwhile is held back too.
+
+    Parameters
+    ----------
+    also_on_failure : bool
+        False prints what was held back when an exception leaves the block; True drops it all the
+        same, for code whose exception says enough.
     """
     with tempfile.TemporaryFile() as held, contextlib.redirect_stdout(io.StringIO()) as printed:
         sys.stderr.flush()
@@ -25,8 +30,9 @@ def native_chatter_hidden() -> Iterator[None]:
             yield
         except BaseException:
             _restore(saved)
-            held.seek(0)
-            sys.stderr.write(held.read().decode(errors="replace") + printed.getvalue())
+            if not also_on_failure:
+                held.seek(0)
+                sys.stderr.write(held.read().decode(errors="replace") + printed.getvalue())
             raise
         finally:
             _restore(saved)

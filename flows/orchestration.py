@@ -77,11 +77,17 @@ def is_transient(task: "Task[..., object]", run: TaskRun, state: State[object]) 
 
 
 def _leave(signum: int, frame: FrameType | None) -> None:
+    print("terminated", file=sys.stderr)
     # An ordinary exit: Prefect stops its temporary server, joblib its workers.
     sys.exit(_TERMINATED)
 
 
 def _is_not_said_at_the_end(record: logging.LogRecord) -> bool:
-    """Keep a run's exception off the console: it leaves the script, and is shown there once."""
+    """Keep the end of a run off the console: its exception is shown once, as it leaves the script.
+
+    The same goes for a signal, which Prefect calls a crash.
+    """
+    message = record.getMessage()
     of_a_run = record.name.startswith(("prefect.flow_runs", "prefect.task_runs"))
-    return not (of_a_run and (record.exc_info or "Finished in state" in record.getMessage()))
+    is_the_end = "Finished in state" in message or "Execution was aborted by" in message
+    return not (of_a_run and (record.exc_info or is_the_end))

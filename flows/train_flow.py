@@ -163,7 +163,7 @@ def train(
                 f"export     {file}: {row['size'] / 1000:.0f} kB, {row['accuracy']:.2%}, "
                 f"{row['changed']} predictions differ from Keras'"
             )
-        title = f"{name} {version}: {network} on {dataset}"
+        title = f"{name}@{version}: {network} on {dataset}"
         metrics = evaluate(prepared, str(draft), str(report), title)
         say(
             f"test       {metrics['accuracy']:.2%} of {metrics['n']:,} {dataset} test images "

@@ -4,6 +4,7 @@ Nothing that comes in is trusted: size and pixels are capped before memory is ta
 formats are decoded, and whatever Pillow raises or warns of becomes one reason and one line.
 """
 
+import contextlib
 import errno
 import hashlib
 import io
@@ -12,12 +13,14 @@ import stat
 import threading
 import warnings
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
+from digitflow.console import native_chatter_hidden
 from digitflow.errors import ImageError
 
 #: Larger files are refused before they are read.
@@ -80,13 +83,15 @@ class ReadImage:
         return self.width / self.pixels.shape[1]
 
 
-def read_image(path: Path | str | bytes) -> ReadImage:
+def read_image(path: Path | str | bytes, name: str | None = None) -> ReadImage:
     """Read a regular file as a grey image, without following links and without blocking.
 
     Parameters
     ----------
     path : Path, str or bytes
         Bytes for names that are not valid UTF-8.
+    name : str, optional
+        What messages call the image; by default its path.
 
     Returns
     -------
@@ -99,7 +104,8 @@ def read_image(path: Path | str | bytes) -> ReadImage:
         With reason ``not_found``, ``no_permission``, ``not_a_file``, ``changed_while_reading``,
         or any of `decode_image`.
     """
-    name = repr(os.fsdecode(path))[1:-1]
+    # As Python writes it, so that a name with a line break stays one line.
+    name = repr(name or os.fsdecode(path))[1:-1]
     content, modified_at_ns = _read_regular_file(path, name)
     return decode_image(content, name, modified_at_ns)
 
@@ -143,8 +149,7 @@ def decode_image(
     if file_format == "PNG":
         _check_png_chunks(content, name)
     try:
-        with _WARNINGS_LOCK, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with _WARNINGS_LOCK, _quiet(file_format):
             return _decode(content, file_format, name, modified_at_ns)
     except ImageError:
         raise
@@ -153,6 +158,18 @@ def decode_image(
     except Exception as error:
         # Pillow's plug-ins raise whatever the bytes lead them to: struct.error, KeyError, ...
         raise _unreadable(name, error) from error
+
+
+@contextlib.contextmanager
+def _quiet(file_format: str) -> Iterator[None]:
+    """Drop Pillow's warnings, and what libtiff prints: the outcome says all there is to say."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if file_format == "TIFF":
+            with native_chatter_hidden(also_on_failure=True):
+                yield
+        else:
+            yield
 
 
 def _read_regular_file(path: Path | str | bytes, name: str) -> tuple[bytes, int]:

@@ -1,5 +1,6 @@
 """A digit reader: from one image to what it says, as the scored table would."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,7 +66,11 @@ class DigitReader:
         ImageError
             If it cannot be read as an image; `reason` says why.
         """
-        read = decode_image(source) if isinstance(source, bytes) else read_image(Path(source))
+        if isinstance(source, bytes):
+            read = decode_image(source)
+        else:
+            # Whoever names a link means what it points to.
+            read = read_image(os.path.realpath(source), name=str(source))
         found = normalise(read.pixels)
         if found.blank:
             return Reading(*BLANK, None, None, {}, found.image)

@@ -4,6 +4,7 @@ What a worker process runs lives here, and is found by its name: nothing but pat
 travels between processes.
 """
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -150,7 +151,8 @@ def _attempt(row: Row, step: Callable[..., _Result], *arguments: Any) -> _Result
 def _read(shard: Shard, row: Row) -> ReadImage:
     if row.path in shard.problems:
         raise shard.problems[row.path]
-    read = read_image(shard.folder + b"/" + row.path)
+    # Messages name the file as the table does: where the folder lies is nobody's business.
+    read = read_image(shard.folder + b"/" + row.path, name=os.fsdecode(row.path))
     row.image_width, row.image_height = read.width, read.height
     row.format, row.mode = read.format, read.mode
     row.orientation, row.n_frames = read.orientation, read.n_frames

@@ -179,7 +179,7 @@ def test_sigterm_in_the_middle_leaves_no_process_and_no_draft(
     _, errors = flow.communicate(timeout=60)
 
     assert flow.returncode == 143
-    assert "Traceback" not in errors
+    assert errors == "terminated\n"
     assert processes_with(mark) == []
     assert list((tmp_path / "models").rglob("*.safetensors")) == []
 

@@ -1,5 +1,6 @@
 """Every kind of file that may lie in a folder becomes a grey image or one reason."""
 
+import contextlib
 import io
 import os
 import stat
@@ -364,3 +365,11 @@ def test_the_photos_of_all_orientations_look_the_same(shared_data: Path, kind: s
     for other in others:
         assert (other.width, other.height) == (first.width, first.height)
         assert np.corrcoef(first.pixels.ravel(), other.pixels.ravel())[0, 1] > 0.95
+
+
+def test_what_libtiff_prints_of_damaged_files_is_not_shown(shared_data: Path, capfd):
+    for path in sorted((shared_data / "odd-images").rglob("*.tif*")):
+        with contextlib.suppress(ImageError):
+            read_image(path)
+
+    assert tuple(capfd.readouterr()) == ("", "")
