@@ -85,7 +85,7 @@ def register(
     prepared: str, draft: str, destination: str, command: str, promote: bool
 ) -> dict[str, Any]:
     """Make a bundle of the draft, and promote it if it is not worse than the current one."""
-    from digitflow.learning.training import register_draft
+    from digitflow.learning.registering import register_draft
 
     return register_draft(
         Path(prepared), Path(draft), Path(destination), command=command, may_promote=promote

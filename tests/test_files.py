@@ -55,9 +55,7 @@ def test_readers_see_the_old_file_until_the_new_one_is_whole(tmp_path: Path):
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, write):
     (tmp_path / "file").touch()
 
-    with pytest.raises(
-        OutputError, match=r"file/x: cannot be written \((File exists|Not a directory)\)"
-    ):
+    with pytest.raises(OutputError, match=r"file/x: cannot be written \(.+\)"):
         write(tmp_path / "file" / "x", "text")
 
 

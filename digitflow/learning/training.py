@@ -1,24 +1,17 @@
-"""The stages of a training run: fit, export, evaluate, register.
+"""The stages of a training run that make a model: fit, export, evaluate.
 
 Each takes and returns paths, so that an orchestrator can run, retry and time them one by one.
-Between the stages a model is a draft: a folder that holds what the finished bundle will.
+Between the stages a model is a draft (`drafts`); the last stage is in `registering`.
 """
 
-import json
-import platform
 import time
 from dataclasses import asdict, dataclass, fields
-from datetime import UTC, datetime
-from importlib.metadata import version as library_version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import binomtest
 
-from digitflow import __version__
 from digitflow.datasets.preparing import PreparedData, open_prepared
-from digitflow.errors import BundleError, UnknownModelError, UsageError
 from digitflow.evaluation.metrics import (
     apply_temperature,
     compute_metrics,
@@ -26,28 +19,20 @@ from digitflow.evaluation.metrics import (
     threshold_for_error_rate,
 )
 from digitflow.evaluation.report import write_report
-from digitflow.files import write_text
+from digitflow.learning.drafts import library_versions, load_draft, read_draft, update_draft
 from digitflow.learning.estimators import ANNClassifier, CNNClassifier
 from digitflow.learning.exporting import (
     Estimator,
     compare_tflite,
     describe_estimator,
-    rebuild_estimator,
     weights_of,
     write_golden,
     write_model_files,
 )
-from digitflow.models.bundle import GOLDEN_LIMIT, WEIGHTS, Bundle, write_bundle
-from digitflow.models.predictor import Predictor
-from digitflow.models.registry import promote
-
-_DRAFT = "draft.json"
+from digitflow.models.bundle import GOLDEN_LIMIT, WEIGHTS
 
 #: Among the validation images that are not `uncertain`, at most this share may be read wrongly.
 STATED_ERROR_RATE = 0.002
-
-#: A new model counts as worse if it being no better than even has less than this probability.
-_SIGNIFICANCE = 0.05
 
 _GOLDEN_PER_CLASS = 2
 _MIN_STEPS = 700  # batches; the one-cycle schedule needs about so many to get anywhere
@@ -125,7 +110,7 @@ def fit_draft(
     }
     draft.mkdir(parents=True, exist_ok=True)
     (draft / WEIGHTS).write_bytes(weights_of(estimator))
-    _update(draft, facts)
+    update_draft(draft, facts)
     return {
         "epochs": estimator.epochs,
         "seconds": seconds,
@@ -142,13 +127,13 @@ def export_draft(prepared: Path, draft: Path) -> dict[str, dict[str, float]]:
         As `compare_tflite` returns it.
     """
     data = open_prepared(prepared)
-    estimator = _load(draft)
+    estimator = load_draft(draft)
     write_model_files(estimator, draft, data.load("train")[0])
-    n_classes, temperature = len(data.facts["class_names"]), _read(draft)["temperature"]
+    n_classes, temperature = len(data.facts["class_names"]), read_draft(draft)["temperature"]
     write_golden(draft, _golden_images(data), n_classes, temperature)
     images, labels = data.load("test")
     differences = compare_tflite(draft, images, labels, estimator.predict_proba(images))
-    _update(draft, {"tflite": differences})
+    update_draft(draft, {"tflite": differences})
     return differences
 
 
@@ -161,9 +146,9 @@ def evaluate_draft(prepared: Path, draft: Path, report: Path, title: str) -> dic
         The metrics, as `compute_metrics` returns them.
     """
     data = open_prepared(prepared)
-    facts = _read(draft)
+    facts = read_draft(draft)
     images, labels = data.load("test")
-    probabilities = apply_temperature(_load(draft).predict_proba(images), facts["temperature"])
+    probabilities = apply_temperature(load_draft(draft).predict_proba(images), facts["temperature"])
     metrics = write_report(
         report,
         title=title,
@@ -175,87 +160,8 @@ def evaluate_draft(prepared: Path, draft: Path, report: Path, title: str) -> dic
         class_names=data.facts["class_names"],
         history=facts["history"],
     )
-    _update(draft, {"metrics": metrics})
+    update_draft(draft, {"metrics": metrics})
     return metrics
-
-
-def register_draft(
-    prepared: Path, draft: Path, destination: Path, *, command: str, may_promote: bool = True
-) -> dict[str, Any]:
-    """Turn the draft into a bundle, and promote it if it is not worse than the current version.
-
-    Parameters
-    ----------
-    prepared : Path
-    draft : Path
-    destination : Path
-        `models/<name>/<version>`, which must not exist yet.
-    command : str
-        How the run was started, for the manifest.
-    may_promote : bool
-        False leaves the current version as it is.
-
-    Returns
-    -------
-    dict
-        `folder` and `model` (name@version) of the bundle, its `model_id`, whether it was
-        `promoted`, and the `outcome` in a sentence.
-    """
-    data = open_prepared(prepared)
-    bundle = write_bundle(draft, destination, _manifest(data, _read(draft), destination, command))
-    promoted, reason = False, "promotion was not asked for"
-    if may_promote:
-        promoted, reason = _compare_with_current(data, bundle)
-    if promoted:
-        promote(bundle)
-    return {
-        "folder": str(destination),
-        "model": f"{bundle.name}@{bundle.version}",
-        "model_id": bundle.model_id,
-        "promoted": promoted,
-        "outcome": f"{'promoted' if promoted else 'not promoted'}: {reason}",
-    }
-
-
-def is_worse(labels: np.ndarray, old: np.ndarray, new: np.ndarray) -> bool:
-    """Tell whether new predictions are significantly worse than old ones on the same images.
-
-    The exact, one-sided form of McNemar's test: only images that one reads rightly and the other
-    wrongly count (McNemar 1947; Dietterich 1998).
-
-    Parameters
-    ----------
-    labels, old, new : ndarray of shape (n,), int
-        True classes and the two predictions.
-    """
-    lost = int(((old == labels) & (new != labels)).sum())
-    gained = int(((old != labels) & (new == labels)).sum())
-    if lost <= gained:
-        return False
-    test = binomtest(lost, lost + gained, alternative="greater")
-    return bool(test.pvalue < _SIGNIFICANCE)
-
-
-def _compare_with_current(data: PreparedData, bundle: Bundle) -> tuple[bool, str]:
-    """Return whether to promote a bundle, and why; decided on the validation images."""
-    try:
-        current = Predictor.load(bundle.name)
-    except UnknownModelError:
-        return True, "it is the first version"
-    except BundleError as error:
-        return True, f"the current version cannot be used ({error})"
-    if current.bundle.class_names != bundle.class_names:
-        return False, "its classes are not those of the current version"
-    images, labels = data.load("validation")
-    old = current.predict_proba(images).argmax(axis=1)
-    new = Predictor(bundle).predict_proba(images).argmax(axis=1)
-    counts = (
-        f"{int((new != labels).sum())} errors on {len(labels):,} validation images, "
-        f"the current version ({current.bundle.version}) {int((old != labels).sum())}"
-    )
-    if is_worse(labels, old, new):
-        return False, f"it is worse: {counts}"
-    return True, f"it is not worse: {counts}"
 
 
 def _calibration(
@@ -285,37 +191,6 @@ def _golden_images(data: PreparedData) -> np.ndarray:
     return images[np.concatenate(chosen)[:GOLDEN_LIMIT]]
 
 
-def _manifest(
-    data: PreparedData, facts: dict[str, Any], destination: Path, command: str
-) -> dict[str, Any]:
-    return {
-        "name": destination.parent.name,
-        "version": destination.name,
-        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": command,
-        "estimator": facts["estimator"],
-        "class_names": data.facts["class_names"],
-        "input": "float32 (n, 28, 28, 1) in 0..1, ink bright on black, placed as in MNIST",
-        "output": "logits; probabilities are softmax(logits / temperature)",
-        "temperature": facts["temperature"],
-        "thresholds": facts["thresholds"],
-        "data": dict(data.facts),
-        "note": facts["note"],
-        "options": facts["options"],
-        "fit_seconds": facts["seconds"],
-        "metrics": {"test": facts["metrics"], "validation": facts["validation_metrics"]},
-        "tflite": facts["tflite"],
-        "libraries": library_versions(),
-    }
-
-
-def library_versions() -> dict[str, str]:
-    """Return the versions of what decides a network's weights and predictions."""
-    names = ["tensorflow", "keras", "scikit-learn", "scikeras", "numpy"]
-    own = {"digitflow": __version__, "python": platform.python_version()}
-    return own | {name: library_version(name) for name in names}
-
-
 def _report_facts(data: PreparedData, facts: dict[str, Any]) -> dict[str, str]:
     splits = data.facts["splits"]
     parameters = facts["estimator"]["parameters"]
@@ -341,19 +216,3 @@ def _report_facts(data: PreparedData, facts: dict[str, Any]) -> dict[str, str]:
         },
         "Libraries": ", ".join(f"{name} {v}" for name, v in library_versions().items()),
     }
-
-
-def _load(draft: Path) -> Estimator:
-    return rebuild_estimator(_read(draft)["estimator"], (draft / WEIGHTS).read_bytes())
-
-
-def _read(draft: Path) -> dict[str, Any]:
-    try:
-        return json.loads((draft / _DRAFT).read_text())
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{draft}: holds no draft of a model ({error}); fit one first") from error
-
-
-def _update(draft: Path, facts: dict[str, Any]) -> None:
-    known = _read(draft) if (draft / _DRAFT).exists() else {}
-    write_text(draft / _DRAFT, json.dumps(known | facts, indent=1) + "\n")

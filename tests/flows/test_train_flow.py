@@ -171,12 +171,15 @@ def test_sigterm_in_the_middle_leaves_no_process_and_no_draft(
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert flow.stdout is not None
-    assert flow.stdout.readline().startswith("data ")  # the fit comes next
-    assert len(processes_with(mark)) >= 2  # the script and Prefect's temporary server
-
-    flow.send_signal(signal.SIGTERM)
-    _, errors = flow.communicate(timeout=60)
+    try:
+        assert flow.stdout is not None
+        assert flow.stdout.readline().startswith("data ")  # the fit comes next
+        assert len(processes_with(mark)) >= 2  # the script and Prefect's temporary server
+        flow.send_signal(signal.SIGTERM)
+        _, errors = flow.communicate(timeout=60)
+    finally:
+        flow.kill()
+        flow.communicate()
 
     assert flow.returncode == 143
     assert errors == "terminated\n"

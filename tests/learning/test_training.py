@@ -7,14 +7,13 @@ import pytest
 from digitflow import settings
 from digitflow.datasets.preparing import open_prepared, prepare_dataset
 from digitflow.errors import DatasetError, UsageError
+from digitflow.learning.registering import is_worse, register_draft
 from digitflow.learning.training import (
     TrainingOptions,
     evaluate_draft,
     export_draft,
     fit_draft,
-    is_worse,
     make_estimator,
-    register_draft,
 )
 from digitflow.models.bundle import load_bundle
 from digitflow.models.predictor import Predictor

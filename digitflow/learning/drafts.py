@@ -1,0 +1,47 @@
+"""The draft of a model: a folder that gathers, stage by stage, what the bundle will hold."""
+
+import json
+import platform
+from importlib.metadata import version as library_version
+from pathlib import Path
+from typing import Any
+
+from digitflow import __version__
+from digitflow.errors import UsageError
+from digitflow.files import write_text
+from digitflow.learning.exporting import Estimator, rebuild_estimator
+from digitflow.models.bundle import WEIGHTS
+
+_FACTS = "draft.json"
+
+
+def load_draft(draft: Path) -> Estimator:
+    """Return the fitted estimator of a draft."""
+    return rebuild_estimator(read_draft(draft)["estimator"], (draft / WEIGHTS).read_bytes())
+
+
+def read_draft(draft: Path) -> dict[str, Any]:
+    """Return what the stages before have noted in the draft.
+
+    Raises
+    ------
+    UsageError
+        If there is no draft.
+    """
+    try:
+        return json.loads((draft / _FACTS).read_text())
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{draft}: holds no draft of a model ({error}); fit one first") from error
+
+
+def update_draft(draft: Path, facts: dict[str, Any]) -> None:
+    """Note more facts in the draft."""
+    known = read_draft(draft) if (draft / _FACTS).exists() else {}
+    write_text(draft / _FACTS, json.dumps(known | facts, indent=1) + "\n")
+
+
+def library_versions() -> dict[str, str]:
+    """Return the versions of what decides a network's weights and predictions."""
+    names = ["tensorflow", "keras", "scikit-learn", "scikeras", "numpy"]
+    own = {"digitflow": __version__, "python": platform.python_version()}
+    return own | {name: library_version(name) for name in names}
