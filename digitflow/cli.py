@@ -5,6 +5,7 @@ model; 5 data unavailable or damaged; 6 output cannot be written; 130 interrupte
 """
 
 import argparse
+import io
 import json
 import os
 import signal
@@ -15,7 +16,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from digitflow import __version__
-from digitflow.errors import DigitflowError, ImageError
+from digitflow.errors import DigitflowError, ImageError, OutputError
 
 if TYPE_CHECKING:
     from digitflow.models.reader import Reading
@@ -29,8 +30,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     options = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, _leave)
+    # A file's name may hold what the console cannot show.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        return options.run(options)
+        exit_code = options.run(options)
+        sys.stdout.flush()
     except DigitflowError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
@@ -39,8 +44,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _INTERRUPTED
     except BrokenPipeError:
         # The reader of our output went away, as `head` does: nothing is wrong.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         return 0
+    except OSError as error:
+        _discard_output()
+        print(f"error: the output cannot be written ({error.strerror})", file=sys.stderr)
+        return OutputError.exit_code
+    return exit_code
+
+
+def _discard_output() -> None:
+    """Let nothing more be written to an output that takes nothing, not even at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _leave(signum: int, frame: FrameType | None) -> None:
@@ -129,7 +144,8 @@ def _in_words(reading: "Reading") -> str:
     from digitflow.evaluation.metrics import percent
 
     top = list(reading.probabilities.items())[:3]
-    best, *others = [f"{name} {percent(share)}" for name, share in top]
+    # A plain space: not every console can show the other one.
+    best, *others = [f"{name} {percent(share)}".replace("\xa0", " ") for name, share in top]
     doubt = "" if reading.status == "ok" else f"  {reading.status}: {reading.message}"
     return f"{best}  (then {', '.join(others)}){doubt}"
 

@@ -22,20 +22,28 @@ def native_chatter_hidden(*, also_on_failure: bool = False) -> Iterator[None]:
         same, for code whose exception says enough.
     """
     with tempfile.TemporaryFile() as held, contextlib.redirect_stdout(io.StringIO()) as printed:
-        sys.stderr.flush()
-        saved = [(number, os.dup(number)) for number in (1, 2)]
+        saved = [(number, os.dup(number)) for number in (1, 2) if _is_open(number)]
         try:
             for number, _ in saved:
                 os.dup2(held.fileno(), number)
             yield
         except BaseException:
             _restore(saved)
-            if not also_on_failure:
+            if not also_on_failure and sys.stderr:
                 held.seek(0)
                 sys.stderr.write(held.read().decode(errors="replace") + printed.getvalue())
             raise
         finally:
             _restore(saved)
+
+
+def _is_open(descriptor: int) -> bool:
+    """Tell whether a file descriptor is open; a caller may have closed the console."""
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
 
 
 def _restore(saved: list[tuple[int, int]]) -> None:

@@ -5,8 +5,8 @@ The order is that of SQLite and Iceberg: temporary name, write, fsync, rename, f
 
 import hashlib
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,12 +42,10 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     with _as_output_error(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)
-        os.close(descriptor)
-        temporary = Path(name)
+        temporary = _temporary_name(path)
+        temporary.touch(exist_ok=False)
         try:
             yield temporary
-            temporary.chmod(0o666 & ~_umask())
             sync(temporary)
             temporary.replace(path)
             sync(path.parent)
@@ -77,12 +75,12 @@ def building_folder(path: Path) -> Iterator[Path]:
     """
     with _as_output_error(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name[:100]}.", dir=path.parent))
+        temporary = _temporary_name(path)
+        temporary.mkdir()
         try:
             yield temporary
             if path.exists():
                 raise OutputError(f"{path}: exists already; remove it or choose another name")
-            temporary.chmod(0o777 & ~_umask())
             for file in temporary.rglob("*"):
                 sync(file)
             sync(temporary)
@@ -103,8 +101,6 @@ def _as_output_error(path: Path) -> Iterator[None]:
         raise OutputError(f"{path}: cannot be written ({why}); choose another place") from error
 
 
-def _umask() -> int:
-    """Return the process's umask, which can only be read by setting it."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _temporary_name(path: Path) -> Path:
+    """Return a hidden name beside a path; unlike tempfile, it leaves the permissions usual."""
+    return path.with_name(f".{path.name[:40]}.{secrets.token_hex(8)}")

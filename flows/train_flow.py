@@ -25,7 +25,13 @@ from prefect.context import TaskRunContext
 from digitflow import settings
 from digitflow.datasets.catalogue import DATASETS
 from digitflow.datasets.loading import check_dataset, resolve_dataset
-from digitflow.datasets.preparing import open_prepared, prepare_dataset, prepared_location
+from digitflow.datasets.preparing import (
+    is_prepared,
+    open_prepared,
+    prepare_dataset,
+    prepared_location,
+)
+from digitflow.errors import OutputError
 from digitflow.models.registry import check_name
 
 NETWORK_NAMES = ("fast", "ann")
@@ -135,9 +141,8 @@ def train(
     name = check_name(name or dataset)
     # The last digits keep two runs of one second apart.
     version = version or f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-    report = settings.reports_folder().resolve() / f"{version}-{name}"
-    destination = settings.models_folder().resolve() / name / version
-    draft = destination.with_name(f".draft-{version}")
+    report, destination = _new_places(name, version)
+    draft = destination.with_name(f".draft-{version}-{secrets.token_hex(4)}")
     options = {
         "network": network,
         "epochs": epochs,
@@ -147,9 +152,9 @@ def train(
     }
 
     # What Prefect remembers counts only as long as it is still there.
-    is_there = Path(located["prepared"]).is_dir()
-    prepare_anew_if_gone = prepare.with_options(refresh_cache=not is_there)
-    state = prepare_anew_if_gone(located, validation_fraction, return_state=True)
+    is_there = is_prepared(Path(located["prepared"]))
+    prepare_unless_there = prepare.with_options(refresh_cache=not is_there)
+    state = prepare_unless_there(located, validation_fraction, return_state=True)
     prepared = state.result()
     _say_data(prepared, reused=state.name == "Cached")
     try:
@@ -179,11 +184,22 @@ def train(
     return registration
 
 
+def _new_places(name: str, version: str) -> tuple[Path, Path]:
+    """Return where report and bundle go; refuse a version that is there already."""
+    check_name(version, "version")
+    report = settings.reports_folder().resolve() / f"{version}-{name}"
+    destination = settings.models_folder().resolve() / name / version
+    for place in (report, destination):
+        if place.exists():
+            raise OutputError(f"{place}: exists already; choose another --version or remove it")
+    return report, destination
+
+
 def _say_data(prepared: str, reused: bool) -> None:
     facts = open_prepared(Path(prepared)).facts
     sizes = ", ".join(f"{part['n']:,} {split}" for split, part in facts["splits"].items())
-    again = " (prepared before, taken from the cache)" if reused else ""
-    say(f"data       {facts['name']}: {sizes} images{again}")
+    again = "; prepared before, taken from the cache" if reused else ""
+    say(f"data       {facts['name']}: {sizes} images; validation: {facts['validation']}{again}")
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -216,7 +232,9 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         parser.add_argument(
             f"--{name}", type=kind, default=argparse.SUPPRESS, help=f"{what} (default: network's)"
         )
-    parser.add_argument("--seed", type=int, default=0, help="of weights, order and augmentation")
+    parser.add_argument(
+        "--seed", type=_seed, default=0, help="of weights, order and augmentation, 0 to 2^32 - 1"
+    )
     parser.add_argument(
         "--validation-fraction",
         type=_positive(float, most=0.5),
@@ -257,6 +275,13 @@ def _positive(kind: type[Number], most: float = math.inf) -> Callable[[str], Num
     return number
 
 
+def _seed(text: str) -> int:
+    """Read a seed, as numpy and TensorFlow take it."""
+    if not 0 <= int(text) < 2**32:
+        raise argparse.ArgumentTypeError(f"{text}: must be from 0 to 2^32 - 1")
+    return int(text)
+
+
 def main() -> None:
     """Run the flow as a script."""
     arguments = vars(parse_arguments())
@@ -265,9 +290,10 @@ def main() -> None:
 
     def checked_run() -> dict[str, Any]:
         # Before Prefect's server is started: what cannot work is said at once.
-        for name in ("name", "version"):
-            check_name(arguments.get(name, "default"))
-        check_dataset(arguments["dataset"])
+        dataset = arguments["dataset"]
+        name = check_name(arguments.get("name", dataset))
+        _new_places(name, arguments.get("version", "new"))
+        check_dataset(dataset)
         return train(**arguments, command=command)
 
     run_script(checked_run)

@@ -27,6 +27,16 @@ def test_it_reads_mnist_as_its_manifest_says(mnist_test):
     assert abs(int(right.sum()) - (metrics["n"] - metrics["errors"])) <= 2
 
 
+def test_it_was_made_by_this_code():
+    from digitflow.learning.training import STATED_ERROR_RATE
+
+    manifest = Predictor.load("mnist@pretrained").bundle.manifest
+
+    assert manifest["command"].startswith("python flows/train_flow.py --dataset mnist")
+    assert manifest["data"]["name"] == "mnist"
+    assert manifest["thresholds"]["stated_error_rate"] == STATED_ERROR_RATE
+
+
 def test_images_from_files_are_read_as_arrays_are(mnist_test, tmp_path: Path):
     folder = tmp_path / "images"
     folder.mkdir()

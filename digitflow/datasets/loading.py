@@ -116,6 +116,14 @@ def check_dataset(name: str) -> None:
         check_obtainable(info.title, info.files, info.mirrors, data_folder() / info.name)
 
 
+def digest_of(*arrays: np.ndarray) -> str:
+    """Return the SHA-256 of the arrays' content one after the other, the same on every machine."""
+    content = hashlib.sha256()
+    for array in arrays:
+        content.update(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).data)
+    return content.hexdigest()
+
+
 def _load_mnist(info: DatasetInfo, split: str) -> Dataset:
     _ensure_mnist(info)
     prefix = {"train": "train", "test": "t10k"}[split]
@@ -177,13 +185,6 @@ def _dataset(
         labels=labels,
         class_names=info.class_names,
         writers=writers,
-        digest=_digest(images, labels),
+        digest=digest_of(images, labels),
         source=source,
     )
-
-
-def _digest(images: np.ndarray, labels: np.ndarray) -> str:
-    """Return the SHA-256 of the content, the same on every machine."""
-    content = hashlib.sha256(np.ascontiguousarray(images).data)
-    content.update(labels.astype("<i8").data)
-    return content.hexdigest()

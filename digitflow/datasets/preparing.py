@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,15 +11,16 @@ from typing import Any
 import numpy as np
 
 from digitflow import settings
-from digitflow.datasets.loading import Dataset, load_dataset
+from digitflow.datasets.loading import Dataset, digest_of, load_dataset
 from digitflow.datasets.splitting import split_by_writer
-from digitflow.errors import DatasetError
+from digitflow.errors import DatasetError, OutputError
 from digitflow.files import building_folder
 
 #: Goes up when the same input would be prepared otherwise.
-_RECIPE = 1
+_RECIPE = 2
 
 _FACTS = "facts.json"
+_FACTS_KEYS = {"name", "source", "digest", "class_names", "validation", "splits"}
 SPLITS = ("train", "validation", "test")
 
 
@@ -30,9 +32,25 @@ class PreparedData:
     facts: Mapping[str, Any]  # name, digest, source, class names, and for each split n and digest
 
     def load(self, split: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return images, uint8 (n, 28, 28), and labels, int64 (n,), of a split."""
-        with np.load(self.folder / f"{split}.npz", allow_pickle=False) as arrays:
-            return arrays["images"], arrays["labels"]
+        """Return images, uint8 (n, 28, 28), and labels, int64 (n,), of a split.
+
+        Raises
+        ------
+        DatasetError
+            If the content is not, byte for byte, what was stored.
+        """
+        path, digest = self.folder / f"{split}.npz", self.facts["splits"][split]["digest"]
+        try:
+            # numpy leaves a file of its own open where it fails.
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+                images, labels = arrays["images"], arrays["labels"]
+        except Exception as error:
+            # On damaged files zipfile, zlib and numpy raise almost anything.
+            why = str(error).partition("\n")[0][:200]
+            raise _damaged(self.folder, f"{path.name} cannot be read ({why})") from error
+        if digest_of(images, labels) != digest:
+            raise _damaged(self.folder, f"the content of {path.name} is not what {_FACTS} says")
+        return images, labels
 
 
 def prepared_location(name: str, validation_fraction: float, seed: int = 0) -> Path:
@@ -51,7 +69,7 @@ def prepare_dataset(name: str, validation_fraction: float = 0.1, seed: int = 0) 
 
     Whole writers are held out for validation where the writers are known, because a random split
     flatters: the network would have seen the hands it is asked to read. What was prepared before
-    is taken as it is.
+    is taken as it is, unless it is damaged: then it is made again.
 
     Parameters
     ----------
@@ -66,11 +84,20 @@ def prepare_dataset(name: str, validation_fraction: float = 0.1, seed: int = 0) 
     ------
     DatasetUnavailableError, DatasetError, UsageError
         As `load_dataset` and `split_by_writer` do.
+    OutputError
+        If the prepared data cannot be written.
     """
     train, test = load_dataset(name), load_dataset(name, "test")
     folder = _location(train, test, validation_fraction, seed)
-    if not folder.is_dir():
-        _store(folder, train, test, validation_fraction, seed)
+    if folder.exists() and not is_prepared(folder):
+        shutil.rmtree(folder, ignore_errors=True)
+    if not folder.exists():
+        try:
+            _store(folder, train, test, validation_fraction, seed)
+        except OutputError:
+            # Where another run stored the same in the meantime, that is as good.
+            if not folder.exists():
+                raise
     return open_prepared(folder)
 
 
@@ -80,19 +107,46 @@ def open_prepared(folder: Path) -> PreparedData:
     Raises
     ------
     DatasetError
-        If the folder holds none.
+        If the folder holds none, or what it says of itself is damaged.
     """
     try:
-        facts = json.loads((folder / _FACTS).read_text())
+        facts = json.loads((folder / _FACTS).read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise DatasetError(
-            f"{folder}: holds no prepared data ({error}); remove it, and it is made again"
-        ) from error
+        raise _damaged(folder, f"holds no prepared data ({error})") from error
+    if not _are_facts(facts):
+        raise _damaged(folder, f"{_FACTS} does not say what it should")
     return PreparedData(folder, facts)
 
 
+def _damaged(folder: Path, problem: str) -> DatasetError:
+    return DatasetError(f"{folder}: {problem}; remove {folder}, and it is made again")
+
+
+def _are_facts(facts: object) -> bool:
+    """Tell whether all is there that a reader takes for granted."""
+    if not isinstance(facts, dict) or not facts.keys() >= _FACTS_KEYS:
+        return False
+    splits = facts["splits"]
+    return isinstance(splits, dict) and all(
+        isinstance(splits.get(split), dict) and splits[split].keys() >= {"n", "digest"}
+        for split in SPLITS
+    )
+
+
+def is_prepared(folder: Path) -> bool:
+    """Tell whether a folder holds prepared data, whole and undamaged."""
+    try:
+        data = open_prepared(folder)
+        for split in SPLITS:
+            data.load(split)
+    except DatasetError:
+        return False
+    return True
+
+
 def _location(train: Dataset, test: Dataset, validation_fraction: float, seed: int) -> Path:
-    recipe = json.dumps([_RECIPE, train.digest, test.digest, validation_fraction, seed])
+    writers = None if train.writers is None else digest_of(train.writers)
+    recipe = json.dumps([_RECIPE, train.digest, test.digest, writers, validation_fraction, seed])
     key = hashlib.sha256(recipe.encode()).hexdigest()[:16]
     return settings.prepared_folder().resolve() / f"{train.name}-{key}"
 
@@ -100,7 +154,9 @@ def _location(train: Dataset, test: Dataset, validation_fraction: float, seed: i
 def _store(
     folder: Path, train: Dataset, test: Dataset, validation_fraction: float, seed: int
 ) -> None:
-    kept, held_out = split_by_writer(train.labels, train.writers, validation_fraction, seed)
+    kept, held_out, by_writer = split_by_writer(
+        train.labels, train.writers, validation_fraction, seed
+    )
     splits = {
         "train": (train.images[kept], train.labels[kept]),
         "validation": (train.images[held_out], train.labels[held_out]),
@@ -111,11 +167,11 @@ def _store(
         "source": train.source,
         "digest": train.digest,
         "class_names": list(train.class_names),
-        "validation": "whole writers" if train.writers is not None else "random, stratified",
+        "validation": _describe_validation(by_writer, train.writers is not None),
         "validation_fraction": validation_fraction,
         "seed": seed,
         "splits": {
-            split: {"n": len(labels), "digest": _digest(images, labels)}
+            split: {"n": len(labels), "digest": digest_of(images, labels)}
             for split, (images, labels) in splits.items()
         },
     }
@@ -125,7 +181,8 @@ def _store(
         (temporary / _FACTS).write_text(json.dumps(facts, indent=1) + "\n")
 
 
-def _digest(images: np.ndarray, labels: np.ndarray) -> str:
-    digest = hashlib.sha256(np.ascontiguousarray(images).tobytes())
-    digest.update(np.ascontiguousarray(labels, np.int64).tobytes())
-    return digest.hexdigest()
+def _describe_validation(by_writer: bool, writers_are_known: bool) -> str:
+    if by_writer:
+        return "whole writers"
+    why = "too few" if writers_are_known else "not known"
+    return f"random, stratified: the writers are {why}"

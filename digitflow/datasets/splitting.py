@@ -7,7 +7,7 @@ from digitflow.errors import UsageError
 
 def split_by_writer(
     labels: np.ndarray, writers: np.ndarray | None, fraction: float, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, bool]:
     """Split the images of a data set into those to train with and those to validate with.
 
     Where the writers are known, whole writers are held out: a network recognises a hand it has
@@ -29,6 +29,8 @@ def split_by_writer(
     -------
     train_indices, validation_indices : ndarray of int64
         Each in ascending order; together every image once. Every class is in the first.
+    by_writer : bool
+        Whether whole writers are held out; otherwise the split is random.
 
     Raises
     ------
@@ -43,13 +45,14 @@ def split_by_writer(
     held_out = np.zeros(len(labels), bool)
     if writers is not None:
         held_out = _choose_writers(labels, writers, fraction, generator)
-    if not held_out.any():
+    by_writer = bool(held_out.any())
+    if not by_writer:
         held_out = _choose_in_each_class(labels, fraction, generator)
     if not held_out.any():
         raise UsageError(
             f"{len(labels)} images: too few to hold out a fraction of {fraction}; give more images"
         )
-    return np.flatnonzero(~held_out), np.flatnonzero(held_out)
+    return np.flatnonzero(~held_out), np.flatnonzero(held_out), by_writer
 
 
 def _choose_writers(

@@ -5,6 +5,7 @@ scoring path imports this package.
 """
 
 import contextlib
+import logging
 import os
 
 from digitflow.console import native_chatter_hidden
@@ -14,8 +15,16 @@ from digitflow.console import native_chatter_hidden
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
+
+def _is_not_about_retracing(record: logging.LogRecord) -> bool:
+    """Drop TensorFlow's advice on functions that are traced often: each new network has its own."""
+    return "triggered tf.function retracing" not in record.getMessage()
+
+
 with native_chatter_hidden():
     import tensorflow
+
+    tensorflow.get_logger().addFilter(_is_not_about_retracing)
 
     for _gpu in tensorflow.config.list_physical_devices("GPU"):
         # Fails where somebody used TensorFlow before: then theirs is the choice.

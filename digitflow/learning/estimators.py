@@ -4,7 +4,8 @@ scikeras builds and fits behind them, by composition: its own `KerasClassifier` 
 classifier by scikit-learn 1.7 and later, and has no explicit hyper-parameters.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from numbers import Integral, Real
 from typing import Any, Self
 
 import keras
@@ -15,7 +16,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from digitflow.errors import TrainingError, UsageError
 from digitflow.learning.augmentation import RandomShift
-from digitflow.learning.inputs import IMAGE_SIZE, encode_labels, images_for_network
+from digitflow.learning.inputs import (
+    IMAGE_SIZE,
+    check_number,
+    check_sample_weight,
+    encode_labels,
+    images_for_network,
+)
 from digitflow.learning.losses import SmoothedCrossentropy
 from digitflow.learning.networks import ann, network_by_name
 from digitflow.learning.progress import ProgressBar
@@ -70,31 +77,33 @@ class _ImageClassifier(ClassifierMixin, BaseEstimator):
         """
         self._check_parameters()
         images = images_for_network(X)
-        self.classes_, codes = encode_labels(y, len(images))
-        self.n_features_in_ = IMAGE_SIZE**2
+        classes, codes = encode_labels(y, len(images))
         steps = self.epochs * -(-len(images) // self.batch_size)
-        self.keras_classifier_ = KerasClassifier(
-            model=lambda: self._compiled_network(steps),
+        classifier = KerasClassifier(
+            model=lambda: self._training_model(len(classes), steps),
             epochs=self.epochs,
             batch_size=self.batch_size,
             callbacks=self._all_callbacks(),
-            fit__validation_data=self._encoded(validation_data),
-            random_state=self.random_state,
+            fit__validation_data=_encode_validation(validation_data, classes),
+            random_state=None if self.random_state is None else int(self.random_state),
             verbose=0,
         )
-        if sample_weight is not None:
-            # scikeras works on the array it is given.
-            sample_weight = np.array(sample_weight, np.float32)
+        weights = check_sample_weight(sample_weight, len(images))
         try:
-            self.keras_classifier_.fit(images, codes, sample_weight=sample_weight)
+            classifier.fit(images, codes, sample_weight=weights)
         except RuntimeError as error:
-            if "NaN" not in str(error) and "Inf" not in str(error):
+            if "NaN or Inf loss" not in str(error):
                 raise
             raise TrainingError(
                 f"the loss stopped being a number with learning_rate={self.learning_rate:g}; "
                 "use a smaller one"
             ) from error
-        self.history_ = {name: list(map(float, v)) for name, v in self._raw_history().items()}
+        # Only now: a fit that fails leaves an estimator as it was.
+        self.classes_ = classes
+        self.n_features_in_ = IMAGE_SIZE**2
+        self.keras_classifier_ = classifier
+        self.network_ = classifier.model_.layers[-1]
+        self.history_ = _plain_history(classifier.history_)
         return self
 
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -131,53 +140,34 @@ class _ImageClassifier(ClassifierMixin, BaseEstimator):
         build = network_by_name(network) if isinstance(network, str) else network
         return build(n_classes)
 
-    def _compiled_network(self, steps: int) -> keras.Model:
-        """Return the network behind its augmentation, ready for scikeras to fit."""
-        self.network_ = self.build_network(len(self.classes_))
-        image = keras.Input(self.network_.input_shape[1:])
-        training = keras.Sequential([image, RandomShift(self.shift), self.network_])
-        training.compile(
+    def _training_model(self, n_classes: int, steps: int) -> keras.Model:
+        """Return a new network behind its augmentation, ready for scikeras to fit."""
+        network = self.build_network(n_classes)
+        image = keras.Input(network.input_shape[1:])
+        model = keras.Sequential([image, RandomShift(self.shift), network])
+        model.compile(
             optimizer=keras.optimizers.Adam(one_cycle(self.learning_rate, steps)),
             loss=SmoothedCrossentropy(self.label_smoothing),
             metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
         )
-        return training
+        return model
 
     def _all_callbacks(self) -> list[keras.callbacks.Callback]:
         progress = [ProgressBar()] if self.verbose else []
         own = [keras.callbacks.TerminateOnNaN(raise_error=True), *progress]
         return [*own, *(self.callbacks or [])]
 
-    def _encoded(self, data: tuple[Any, Any] | None) -> tuple[np.ndarray, np.ndarray] | None:
-        """Return validation data with labels as indices into the classes of the training data."""
-        if data is None:
-            return None
-        images, labels = images_for_network(data[0]), np.asarray(data[1])
-        unknown = np.setdiff1d(labels, self.classes_)
-        if labels.shape != (len(images),) or len(unknown):
-            raise UsageError(
-                f"validation_data has labels of shape {labels.shape}, unknown ones {unknown[:3]}; "
-                f"there must be one of the training classes for each of {len(images)} images"
-            )
-        return images, np.searchsorted(self.classes_, labels)
-
-    def _raw_history(self) -> dict[str, Sequence[float]]:
-        # scikeras renames `accuracy` after the metric's class, but not `val_accuracy`.
-        names = {"sparse_categorical_accuracy": "accuracy"}
-        return {names.get(name, name): v for name, v in self.keras_classifier_.history_.items()}
-
     def _check_parameters(self) -> None:
         """Refuse hyper-parameters that no fit can use, by name and value."""
-        rules = [
-            ("epochs", self.epochs >= 1, "at least 1"),
-            ("batch_size", self.batch_size >= 1, "at least 1"),
-            ("learning_rate", self.learning_rate > 0, "above 0"),
-            ("label_smoothing", 0 <= self.label_smoothing < 1, "in [0, 1)"),
-            ("shift", 0 <= self.shift < IMAGE_SIZE, f"from 0 to {IMAGE_SIZE - 1} px"),
-        ]
-        for name, valid, wanted in rules:
-            if not valid:
-                raise UsageError(f"{name}={getattr(self, name)!r}: must be {wanted}")
+        check_number("epochs", self.epochs, Integral, 1)
+        check_number("batch_size", self.batch_size, Integral, 1)
+        check_number("learning_rate", self.learning_rate, Real, 1e-12)
+        check_number("label_smoothing", self.label_smoothing, Real, 0, 0.99)
+        check_number("shift", self.shift, Integral, 0, IMAGE_SIZE - 1)
+        if self.random_state is not None:
+            check_number("random_state", self.random_state, Integral, 0, 2**32 - 1)
+        if not isinstance(self.callbacks, Sequence | None):
+            raise UsageError(f"callbacks={self.callbacks!r}: must be a list of Keras callbacks")
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state to pickle: the network as plain arrays, the optimiser left out."""
@@ -214,7 +204,7 @@ class CNNClassifier(_ImageClassifier):
     learning_rate : float
         Peak of the one-cycle schedule of Adam.
     label_smoothing : float
-        Share of each label spread over all classes, in [0, 1).
+        Share of each label spread over all classes, 0 to 0.99.
     shift : int
         Training images are moved by up to so many pixels in each direction.
     callbacks : sequence of keras.callbacks.Callback or None
@@ -317,7 +307,32 @@ class ANNClassifier(_ImageClassifier):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        if not self.hidden_layers or min(self.hidden_layers) < 1:
-            raise UsageError(f"hidden_layers={self.hidden_layers!r}: must be units of 1 or more")
-        if not 0 <= self.dropout < 1:
-            raise UsageError(f"dropout={self.dropout!r}: must be in [0, 1)")
+        check_number("dropout", self.dropout, Real, 0, 0.99)
+        if not isinstance(self.hidden_layers, Sequence) or not self.hidden_layers:
+            raise UsageError(
+                f"hidden_layers={self.hidden_layers!r}: must be a tuple of units, one a layer"
+            )
+        for units in self.hidden_layers:
+            check_number("hidden_layers", units, Integral, 1)
+
+
+def _encode_validation(
+    data: tuple[Any, Any] | None, classes: np.ndarray
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return validation images and labels, the labels as indices into the training classes."""
+    if data is None:
+        return None
+    images, labels = images_for_network(data[0]), np.asarray(data[1])
+    unknown = np.setdiff1d(labels, classes)
+    if labels.shape != (len(images),) or len(unknown):
+        raise UsageError(
+            f"validation_data has labels of shape {labels.shape}, unknown ones {unknown[:3]}; "
+            f"there must be one of the training classes for each of {len(images)} images"
+        )
+    return images, np.searchsorted(classes, labels)
+
+
+def _plain_history(history: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
+    """Return loss and accuracy by epoch; scikeras names the training accuracy after its class."""
+    names = {"sparse_categorical_accuracy": "accuracy"}
+    return {names.get(name, name): list(map(float, values)) for name, values in history.items()}

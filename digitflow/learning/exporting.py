@@ -1,5 +1,6 @@
 """From a fitted estimator to the files of a bundle, and back."""
 
+import itertools
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,7 +14,7 @@ import tensorflow as tf
 from digitflow.console import native_chatter_hidden
 from digitflow.errors import BundleError
 from digitflow.learning.estimators import ANNClassifier, CNNClassifier
-from digitflow.learning.inputs import images_for_network
+from digitflow.learning.inputs import IMAGE_SIZE, images_for_network
 from digitflow.learning.networks import NETWORKS
 from digitflow.models.bundle import GOLDEN, KERAS, TFLITE_FILES, WEIGHTS, load_bundle
 from digitflow.models.registry import find_model
@@ -34,8 +35,9 @@ N_REPRESENTATIVE = 500
 
 def describe_estimator(estimator: Estimator) -> dict[str, Any]:
     """Return class, hyper-parameters and classes as plain JSON values."""
-    parameters = estimator.get_params()
-    parameters.pop("callbacks")
+    # What belongs to one fit, not to the network that came of it.
+    of_the_fit = {"callbacks", "verbose"}
+    parameters = {k: v for k, v in estimator.get_params().items() if k not in of_the_fit}
     return {
         "class": type(estimator).__name__,
         "parameters": {
@@ -61,8 +63,9 @@ def rebuild_estimator(description: Mapping[str, Any], weights: bytes) -> Estimat
         estimator = _ESTIMATORS[description["class"]](**description["parameters"])
         _check_bounds(estimator)
         estimator.classes_ = np.asarray(description["classes"])
-        network = estimator.build_network(len(estimator.classes_))
         tensors = safetensors.numpy.load(weights)
+        _check_size(estimator, len(weights))
+        network = estimator.build_network(len(estimator.classes_))
         network.set_weights([tensors[name] for name in _weight_names(network)])
     except (KeyError, TypeError, ValueError, safetensors.SafetensorError) as error:
         raise BundleError(f"the estimator cannot be rebuilt ({error})") from error
@@ -73,12 +76,12 @@ def rebuild_estimator(description: Mapping[str, Any], weights: bytes) -> Estimat
     return estimator
 
 
-def load_estimator(model: str | None = None) -> Estimator:
+def load_estimator(model: str | Path | None = None) -> Estimator:
     """Return a bundle's network as the scikit-learn estimator it was trained as.
 
     Parameters
     ----------
-    model : str or None
+    model : str, Path or None
         A model's name, `name@version`, or a bundle's folder; None is the default model.
 
     Raises
@@ -88,9 +91,12 @@ def load_estimator(model: str | None = None) -> Estimator:
     """
     bundle = load_bundle(find_model(model))
     try:
-        return rebuild_estimator(bundle.manifest["estimator"], bundle.read(WEIGHTS))
+        estimator = rebuild_estimator(bundle.manifest["estimator"], bundle.read(WEIGHTS))
     except (KeyError, BundleError) as error:
         raise BundleError(f"{bundle.folder}: {error}") from error
+    if len(estimator.classes_) != len(bundle.class_names):
+        raise BundleError(f"{bundle.folder}: the estimator's classes are not the bundle's")
+    return estimator
 
 
 def weights_of(estimator: Estimator) -> bytes:
@@ -203,6 +209,17 @@ def _one_by_one(images: np.ndarray) -> Iterator[list[np.ndarray]]:
 def _weight_names(network: keras.Model) -> list[str]:
     """Return a name for each weight, distinct even where a layer was named twice."""
     return [f"{number:03d}/{weight.path}" for number, weight in enumerate(network.weights)]
+
+
+def _check_size(estimator: Estimator, n_bytes: int) -> None:
+    """Refuse a description whose network would be larger than the weights that came with it."""
+    n_classes = len(estimator.classes_)
+    widths = [n_classes]
+    if isinstance(estimator, ANNClassifier):
+        widths = [IMAGE_SIZE**2, *estimator.hidden_layers, n_classes]
+    n_weights = sum(before * after for before, after in itertools.pairwise([1, *widths]))
+    if 4 * n_weights > n_bytes:
+        raise ValueError(f"{n_classes} classes need more weights than the {n_bytes} bytes given")
 
 
 def _check_bounds(estimator: Estimator) -> None:

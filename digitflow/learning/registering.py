@@ -85,8 +85,12 @@ def _compare_with_current(data: PreparedData, bundle: Bundle) -> tuple[bool, str
         return True, "it is the first version"
     except BundleError as error:
         return True, f"the current version cannot be used ({error})"
-    if current.bundle.class_names != bundle.class_names:
-        return False, "its classes are not those of the current version"
+    difference = _first_difference(current.bundle, bundle)
+    if difference:
+        return False, (
+            f"{difference}, so the two cannot be compared; "
+            f"digitflow models promote {bundle.name}@{bundle.version} makes it current all the same"
+        )
     images, labels = data.load("validation")
     old = current.predict_proba(images).argmax(axis=1)
     new = Predictor(bundle).predict_proba(images).argmax(axis=1)
@@ -97,6 +101,19 @@ def _compare_with_current(data: PreparedData, bundle: Bundle) -> tuple[bool, str
     if is_worse(labels, old, new):
         return False, f"it is worse: {counts}"
     return True, f"it is not worse: {counts}"
+
+
+def _first_difference(current: Bundle, new: Bundle) -> str | None:
+    """Return in what the data of two versions differ, if a comparison would not be fair."""
+    if current.class_names != new.class_names:
+        return "its classes are not those of the current version"
+    old, data = current.manifest.get("data", {}), new.manifest["data"]
+    if old.get("name") != data["name"]:
+        return f"the current version was trained on {old.get('name')}, this one on {data['name']}"
+    for split in ("validation", "test"):
+        if old.get("splits", {}).get(split) != data["splits"][split]:
+            return f"the current version was made with other {split} images"
+    return None
 
 
 def _manifest(

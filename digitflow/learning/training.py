@@ -172,9 +172,7 @@ def _calibration(
     return {
         "temperature": temperature,
         "thresholds": {
-            "uncertain_below": min(
-                1.0, threshold_for_error_rate(labels, calibrated, STATED_ERROR_RATE)
-            ),
+            "uncertain_below": threshold_for_error_rate(labels, calibrated, STATED_ERROR_RATE),
             "stated_error_rate": STATED_ERROR_RATE,
             "chosen_on": "validation",
         },

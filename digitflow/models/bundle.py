@@ -5,12 +5,11 @@ older reader would misread gets the next number; a reader refuses numbers above 
 """
 
 import hashlib
-import io
 import json
 import math
 import os
+import re
 import stat
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ import numpy as np
 
 from digitflow.errors import BundleError
 from digitflow.files import building_folder, sha256_of
+from digitflow.models.npz import read_npz
 from digitflow.models.tflite import IMAGE_SIZE
 
 FORMAT = 1
@@ -35,12 +35,18 @@ TFLITE_FILES = {
 }
 KERAS = "model.keras"
 GOLDEN = "golden.npz"
+#: The file beside a model's versions that names the promoted one; see `registry`.
+CURRENT = "current"
 
 _REQUIRED_FILES = {WEIGHTS, *TFLITE_FILES.values(), KERAS, GOLDEN}
 _MANIFEST_LIMIT = 1 << 20  # bytes
 _FILE_LIMIT = 256 << 20  # bytes
 GOLDEN_LIMIT = 64  # images
+_GOLDEN_FILE_LIMIT = 1 << 20  # bytes; so many images and their probabilities have less
 _CLASSES_LIMIT = 1_000
+_THRESHOLD_LIMIT = 1.001  # a little above 1: no confidence is enough
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,7 @@ class Bundle:
     version: str  # for example "pretrained"
     class_names: tuple[str, ...]  # in the order of the model's outputs
     temperature: float  # what the logits are divided by before the softmax
-    uncertain_below: float  # confidence under which a reading is `uncertain`, 0..1
+    uncertain_below: float  # confidence under which a reading is `uncertain`; above 1: all are
 
     def read(self, file: str) -> bytes:
         """Return a file's content, checked against the manifest once more as it is read.
@@ -74,8 +80,16 @@ class Bundle:
         BundleError
             If the file is not what `golden.npz` should be.
         """
-        path, n_classes = self.folder / GOLDEN, len(self.class_names)
-        return _read_golden(path, self.read(GOLDEN), tflite, n_classes)
+        rows = {
+            "images": np.dtype((np.uint8, (IMAGE_SIZE, IMAGE_SIZE))),
+            tflite: np.dtype((np.float32, (len(self.class_names),))),
+        }
+        content = self.read(GOLDEN)
+        try:
+            images, probabilities = read_npz(content, rows, GOLDEN_LIMIT)
+        except BundleError as error:
+            raise BundleError(f"{self.folder / GOLDEN}: {error}") from error
+        return images, probabilities
 
 
 def load_bundle(folder: Path) -> Bundle:
@@ -143,6 +157,27 @@ def write_bundle(source: Path, destination: Path, manifest: Mapping[str, Any]) -
     return load_bundle(destination)
 
 
+def find_name_problem(what: str, value: object) -> str | None:
+    """Return why a model or a version cannot be called that, or None; both name folders.
+
+    Parameters
+    ----------
+    what : str
+        What the value would name, for the message: "version" or another word for the model's name.
+    value : object
+        The name.
+    """
+    if not isinstance(value, str) or not _NAME.fullmatch(value):
+        return (
+            f"{what} {value!r:.80} is not up to 100 letters, digits, '.', '_' and '-', "
+            "beginning with a letter or digit"
+        )
+    # In any case, because some file systems ignore it.
+    if what == "version" and value.lower() == CURRENT:
+        return f"version {value!r} is the name of the file that names the promoted version"
+    return None
+
+
 def _check_manifest(folder: Path, content: bytes) -> dict[str, Any]:
     """Return the manifest if every entry that the code relies on is what it should be."""
     path = folder / MANIFEST
@@ -150,7 +185,7 @@ def _check_manifest(folder: Path, content: bytes) -> dict[str, Any]:
         manifest = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise BundleError(f"{path}: is not JSON ({error}); the bundle is damaged") from error
-    if not isinstance(manifest, dict) or not isinstance(manifest.get("format"), int):
+    if not isinstance(manifest, dict) or not _is_whole(manifest.get("format"), 1, math.inf):
         raise BundleError(f"{path}: has no format number; this is not a model bundle")
     if manifest["format"] > FORMAT:
         raise BundleError(
@@ -171,28 +206,33 @@ def _first_problem(manifest: dict[str, Any]) -> str | None:
     if not all(isinstance(name, str) and name for name in names) or len({*names}) != len(names):
         return "class_names are not distinct names"
     for key in ("name", "version"):
-        if not isinstance(manifest.get(key), str) or not manifest[key]:
-            return f"{key} is missing"
+        if problem := find_name_problem(key, manifest.get(key)):
+            return problem
     if not _is_number(manifest.get("temperature"), 0.01, 100.0):
         return "temperature is not a number from 0.01 to 100"
     thresholds = manifest.get("thresholds")
-    if not isinstance(thresholds, dict) or not _is_number(thresholds.get("uncertain_below"), 0, 1):
-        return "thresholds.uncertain_below is not a number from 0 to 1"
+    uncertain_below = thresholds.get("uncertain_below") if isinstance(thresholds, dict) else None
+    if not _is_number(uncertain_below, 0, _THRESHOLD_LIMIT):
+        return f"thresholds.uncertain_below is not a number from 0 to {_THRESHOLD_LIMIT}"
     files = manifest.get("files")
     if not isinstance(files, dict) or set(files) != _REQUIRED_FILES:
         return f"files are not exactly {', '.join(sorted(_REQUIRED_FILES))}"
     for file, facts in files.items():
-        if not isinstance(facts, dict) or not _is_number(facts.get("size"), 1, _FILE_LIMIT):
-            return f"files.{file} has no size up to {_FILE_LIMIT >> 20} MiB"
+        most = _GOLDEN_FILE_LIMIT if file == GOLDEN else _FILE_LIMIT
+        if not isinstance(facts, dict) or not _is_whole(facts.get("size"), 1, most):
+            return f"files.{file} has no size up to {most >> 20} MiB"
         if not isinstance(facts.get("sha256"), str):
             return f"files.{file} has no SHA-256"
     return None
 
 
 def _is_number(value: object, low: float, high: float) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return math.isfinite(value) and low <= value <= high
+    # Written so that NaN fails.
+    return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
+
+
+def _is_whole(value: object, low: int, high: float) -> bool:
+    return isinstance(value, int) and _is_number(value, low, high)
 
 
 def _check_file_names(folder: Path, files: Mapping[str, Any]) -> None:
@@ -229,25 +269,3 @@ def _read_regular_file(path: Path, limit: int) -> bytes:
     if len(content) > limit:
         raise BundleError(f"{path}: is larger than the {limit} bytes it may have")
     return content
-
-
-def _read_golden(
-    path: Path, content: bytes, tflite: str, n_classes: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Read `golden.npz` without pickle, its size known before anything is allocated."""
-    of_one_image = IMAGE_SIZE * IMAGE_SIZE + len(TFLITE_FILES) * 4 * n_classes
-    most = GOLDEN_LIMIT * of_one_image + 4096  # bytes; the rest are the headers
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            if sum(member.file_size for member in archive.infolist()) > most:
-                raise BundleError(f"{path}: holds more than {GOLDEN_LIMIT} images")
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            images, probabilities = arrays["images"], arrays[tflite]
-    except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
-        raise BundleError(f"{path}: cannot be read ({error}); the bundle is damaged") from error
-    n = len(images) if images.ndim else 0
-    if images.dtype != np.uint8 or images.shape != (n, IMAGE_SIZE, IMAGE_SIZE) or n == 0:
-        raise BundleError(f"{path}: images are not uint8 (n, 28, 28); the bundle is damaged")
-    if probabilities.dtype != np.float32 or probabilities.shape != (n, n_classes):
-        raise BundleError(f"{path}: probabilities do not fit the images; the bundle is damaged")
-    return images, probabilities

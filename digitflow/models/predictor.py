@@ -1,5 +1,7 @@
 """From 28x28 images to calibrated probabilities."""
 
+from pathlib import Path
+
 import numpy as np
 
 from digitflow.errors import BundleError
@@ -44,7 +46,7 @@ class Predictor:
         self._check_golden(tflite)
 
     @classmethod
-    def load(cls, model: str | None = None) -> "Predictor":
+    def load(cls, model: str | Path | None = None) -> "Predictor":
         """Return a predictor for a model's name, `name@version`, or a bundle's folder."""
         return cls(load_bundle(find_model(model)))
 

@@ -33,7 +33,7 @@ class DigitReader:
 
     Parameters
     ----------
-    model : str or None
+    model : str, Path or None
         A model's name, `name@version`, or a bundle's folder; None is the default model.
 
     Raises
@@ -50,7 +50,7 @@ class DigitReader:
     ('7', 0.998)
     """
 
-    def __init__(self, model: str | None = None) -> None:
+    def __init__(self, model: str | Path | None = None) -> None:
         self._predictor = Predictor.load(model)
 
     def read(self, source: Path | str | bytes) -> Reading:

@@ -5,17 +5,13 @@ nothing was promoted yet, the bundle that comes with digitflow is current.
 """
 
 import difflib
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from digitflow import settings
 from digitflow.errors import UnknownModelError, UsageError
 from digitflow.files import write_text
-from digitflow.models.bundle import MANIFEST, Bundle
-
-_CURRENT = "current"
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+from digitflow.models.bundle import CURRENT, MANIFEST, Bundle, find_name_problem
 
 
 @dataclass(frozen=True)
@@ -29,56 +25,70 @@ class ModelVersion:
 
 
 def list_models() -> list[ModelVersion]:
-    """Return every version of every model, by name and version; the bundles are not read."""
-    folders: dict[tuple[str, str], Path] = {}
-    # One's own models come last, and so win over a shipped one of the same name and version.
-    for root in (settings.shipped_models_folder(), settings.models_folder()):
-        for manifest in root.glob(f"*/*/{MANIFEST}"):
-            version = manifest.parent
-            if not version.name.startswith("."):
-                folders[version.parent.name, version.name] = version
+    """Return every version of every model, by name and version; the bundles are not read.
+
+    Raises
+    ------
+    UsageError
+        If the models folder cannot be read.
+    UnknownModelError
+        If it cannot be told which version of a model is current.
+    """
     return [
         ModelVersion(name, version, folder, version == current_version(name))
-        for (name, version), folder in sorted(folders.items())
+        for (name, version), folder in sorted(_find_versions().items())
     ]
 
 
-def find_model(model: str | None = None) -> Path:
+def find_model(model: str | Path | None = None) -> Path:
     """Return the folder of a model's bundle.
 
     Parameters
     ----------
-    model : str or None
-        A name (its current version), `name@version`, or the path of a bundle's folder, which has
-        a `/` in it. None is the default model.
+    model : str, Path or None
+        A name (its current version), `name@version`, or a bundle's folder: a Path, or a string
+        with a `/` in it. None is the default model.
 
     Raises
     ------
     UnknownModelError
         If there is no such model.
+    UsageError
+        If the models folder cannot be read.
     """
-    if model is not None and "/" in model:
-        if not Path(model, MANIFEST).is_file():
-            raise UnknownModelError(f"{model}: holds no model bundle (no {MANIFEST} in it)")
-        return Path(model)
+    if isinstance(model, Path) or (model is not None and "/" in model):
+        return _check_folder(Path(model))
     if model is None:
         model = settings.DEFAULT_MODEL
     name, _, version = model.partition("@")
     if not name:
         raise UnknownModelError(f"model {model!r}: no model name; give name or name@version")
-    version = version or current_version(name) or ""
-    for found in list_models():
-        if (found.name, found.version) == (name, version):
-            return found.folder
-    raise UnknownModelError(_unknown(name, version))
+    versions = _find_versions()
+    if not version and any(known == name for known, _ in versions):
+        version = current_version(name) or ""
+    if (name, version) not in versions:
+        raise UnknownModelError(_unknown(name, version, sorted(versions)))
+    return versions[name, version]
 
 
 def current_version(name: str) -> str | None:
-    """Return the promoted version of a model, else the shipped one, else None."""
+    """Return the promoted version of a model, else the shipped one, else None.
+
+    Raises
+    ------
+    UnknownModelError
+        If `models/<name>/current` cannot be read.
+    """
+    path = settings.models_folder() / name / CURRENT
     try:
-        version = (settings.models_folder() / name / _CURRENT).read_text().strip()
-    except OSError:
+        version = path.read_text("utf-8").strip()
+    except (FileNotFoundError, NotADirectoryError):
         version = ""
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or "not UTF-8"
+        raise UnknownModelError(
+            f"{path}: cannot be read ({why}); write a version's name into it, or move it away"
+        ) from error
     if version:
         return version
     shipped = settings.shipped_models_folder() / name / settings.PRETRAINED_VERSION
@@ -91,35 +101,85 @@ def promote(bundle: Bundle) -> None:
     Raises
     ------
     UnknownModelError
-        If the bundle is not one of the registry's.
+        If the bundle is not the one that the registry has under its name and version.
+    UsageError
+        If the models folder cannot be read.
     OutputError
         If `models/<name>/current` cannot be written.
     """
-    find_model(f"{bundle.name}@{bundle.version}")
-    write_text(settings.models_folder() / bundle.name / _CURRENT, f"{bundle.version}\n")
+    registered = _find_versions().get((bundle.name, bundle.version))
+    if registered is None or registered.resolve() != bundle.folder.resolve():
+        place = settings.models_folder() / bundle.name / bundle.version
+        raise UnknownModelError(
+            f"{bundle.folder}: is not {bundle.name}@{bundle.version} of the registry; "
+            f"put it into {place} first"
+        )
+    write_text(settings.models_folder() / bundle.name / CURRENT, f"{bundle.version}\n")
 
 
-def check_name(name: str) -> str:
-    """Return a model's name if it can be a folder's.
+def check_name(name: str, what: str = "model name") -> str:
+    """Return the name of a model or a version if it can be a folder's.
+
+    Parameters
+    ----------
+    name : str
+    what : str
+        What it names: "model name" or "version".
 
     Raises
     ------
     UsageError
-        If it has other characters than letters, digits, `.`, `_` and `-`, or begins otherwise.
+        If it has other characters than letters, digits, `.`, `_` and `-`, begins otherwise, or is
+        a version called `current`.
     """
-    if not _NAME.fullmatch(name):
-        raise UsageError(
-            f"model name {name!r}: use up to 100 letters, digits, '.', '_' and '-', "
-            "beginning with a letter or digit"
-        )
+    if problem := find_name_problem(what, name):
+        raise UsageError(f"{problem}; choose another")
     return name
 
 
-def _unknown(name: str, version: str) -> str:
-    models = list_models()
-    names = sorted({model.name for model in models})
+def _find_versions() -> dict[tuple[str, str], Path]:
+    """Return the folder of every version, by name and version."""
+    # One's own models come last, and so win over a shipped one of the same name and version.
+    roots = (settings.shipped_models_folder(), settings.models_folder())
+    return {
+        (folder.parent.name, folder.name): folder
+        for root in roots
+        for folder in _find_bundles(root)
+        # Drafts, for example, are not versions.
+        if not find_name_problem("version", folder.name)
+        and not find_name_problem("name", folder.parent.name)
+    }
+
+
+def _find_bundles(root: Path) -> list[Path]:
+    try:
+        next(root.iterdir(), None)  # says why it cannot be read, which glob does not
+        return [manifest.parent for manifest in root.glob(f"*/*/{MANIFEST}")]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise UsageError(
+            f"{root}: cannot be read ({error.strerror}); make it readable, or choose another "
+            "folder of models with DIGITFLOW_MODELS"
+        ) from error
+
+
+def _check_folder(folder: Path) -> Path:
+    try:
+        is_bundle = (folder / MANIFEST).is_file()
+    except OSError as error:
+        raise UnknownModelError(
+            f"{folder}: cannot be read ({error.strerror}); make it readable or name another folder"
+        ) from error
+    if not is_bundle:
+        raise UnknownModelError(f"{folder}: holds no model bundle (no {MANIFEST} in it)")
+    return folder
+
+
+def _unknown(name: str, version: str, known: list[tuple[str, str]]) -> str:
+    names = sorted({name for name, _ in known})
     if name in names:
-        versions = ", ".join(model.version for model in models if model.name == name)
+        versions = ", ".join(each for model, each in known if model == name)
         wanted = f"has no version {version!r}" if version else "has no current version"
         return f"model {name!r} {wanted}; there is {versions}"
     close = difflib.get_close_matches(name, names, n=1)

@@ -15,6 +15,7 @@ from datasets.mirror import Mirror, running_mirror, sending
 from digitflow.datasets import loading
 from digitflow.datasets.catalogue import DATASETS, MNIST_WRITERS, RemoteFile
 from digitflow.datasets.loading import load_dataset, resolve_dataset
+from digitflow.datasets.preparing import prepare_dataset
 from digitflow.errors import DatasetUnavailableError, UsageError
 
 TRAIN_DIGEST = "d18cfd466eb143ac1097fde604dba9eec4116885869d04cc648b510949f9e88c"
@@ -173,6 +174,15 @@ def test_nobody_is_asked_for_writers_alone(small: Path, mirror: Mirror) -> None:
     put(small / "mnist", MNIST_FILES)
     assert load_dataset("mnist").writers is None
     assert mirror.asked == []
+
+
+def test_what_is_prepared_without_writers_says_so(small: Path, mirror: Mirror) -> None:
+    put(small / "mnist", MNIST_FILES)
+    without = prepare_dataset("mnist")
+    assert without.facts["validation"] == "random, stratified: the writers are not known"
+    assert mirror.asked == []
+    put(small / "qmnist", WRITER_FILES)
+    assert prepare_dataset("mnist").folder != without.folder
 
 
 def test_writers_that_cannot_be_had_are_done_without(small: Path, mirror: Mirror) -> None:

@@ -17,7 +17,8 @@ def assert_partition(train: np.ndarray, validation: np.ndarray, n: int) -> None:
 
 @pytest.mark.parametrize("fraction", [0.05, 0.1, 0.25, 0.5])
 def test_holds_out_whole_writers(fraction: float) -> None:
-    train, validation = split_by_writer(LABELS, WRITERS, fraction, seed=1)
+    train, validation, by_writer = split_by_writer(LABELS, WRITERS, fraction, seed=1)
+    assert by_writer
     assert_partition(train, validation, 5000)
     assert not set(WRITERS[train]) & set(WRITERS[validation])
     # Within half the images of the most diligent writer.
@@ -26,7 +27,8 @@ def test_holds_out_whole_writers(fraction: float) -> None:
 
 @pytest.mark.parametrize("fraction", [0.01, 0.1, 0.3, 0.5])
 def test_keeps_the_shares_of_the_classes_where_writers_are_unknown(fraction: float) -> None:
-    train, validation = split_by_writer(LABELS, None, fraction, seed=1)
+    train, validation, by_writer = split_by_writer(LABELS, None, fraction, seed=1)
+    assert not by_writer
     assert_partition(train, validation, 5000)
     assert len(validation) == round(fraction * 5000)
     wanted = fraction * np.bincount(LABELS)
@@ -44,7 +46,7 @@ def test_no_class_is_taken_from_training_with_its_only_writer() -> None:
     labels = np.where(np.arange(100) < 90, 0, 1)
     writers = np.arange(100) // 10
     for seed in range(20):
-        train, validation = split_by_writer(labels, writers, 0.2, seed)
+        train, validation, _ = split_by_writer(labels, writers, 0.2, seed)
         assert set(labels[train]) == {0, 1}
         assert len(validation) == 20
 
@@ -52,12 +54,13 @@ def test_no_class_is_taken_from_training_with_its_only_writer() -> None:
 def test_no_class_is_taken_from_training_at_random() -> None:
     labels = np.array([0, 1, 1, 2, 2, 2, 2, 2, 2])
     for seed in range(20):
-        train, _ = split_by_writer(labels, None, 0.5, seed)
+        train, _, _ = split_by_writer(labels, None, 0.5, seed)
         assert set(labels[train]) == {0, 1, 2}
 
 
 def test_splits_at_random_where_one_person_wrote_it_all() -> None:
-    train, validation = split_by_writer(LABELS, np.zeros(5000, int), 0.1, seed=0)
+    train, validation, by_writer = split_by_writer(LABELS, np.zeros(5000, int), 0.1, seed=0)
+    assert not by_writer
     assert_partition(train, validation, 5000)
     assert len(validation) == 500
 

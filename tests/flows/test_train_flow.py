@@ -46,7 +46,10 @@ def run_flow(repository: Path, place: Path, environment: dict[str, str]):
 @pytest.fixture(scope="module")
 def first_run(run_flow) -> subprocess.CompletedProcess[str]:
     """Return what a run printed that nothing was told: auto, offline, empty cache."""
-    return run_flow()
+    started = time.monotonic()
+    done = run_flow()
+    assert time.monotonic() - started < 90
+    return done
 
 
 def test_offline_a_run_ends_well_with_digits_and_says_so(first_run, place: Path):
@@ -100,11 +103,24 @@ def test_a_run_publishes_its_report_in_prefect(first_run, prefect_home: Path):
 
 
 def test_a_second_run_takes_the_prepared_data_from_the_cache(first_run, run_flow):
-    again = run_flow("--dataset", "digits", "--network", "ann", "--epochs", "1", "--no-promote")
+    options = ["--dataset", "digits", "--network", "ann", "--epochs", "1", "--no-promote"]
+    again = run_flow(*options, "--name", "again")
 
     assert again.returncode == 0, again.stderr
     assert "taken from the cache" in again.stdout
     assert "not promoted: promotion was not asked for" in again.stdout
+
+
+def test_a_version_that_exists_is_refused_before_anything_is_done(first_run, run_flow, place: Path):
+    (version,) = (entry.name for entry in (place / "models" / "digits").glob("*[0-9a-f]"))
+    before = {file: file.read_bytes() for file in place.rglob("*") if file.is_file()}
+
+    done = run_flow("--dataset", "digits", "--version", version)
+
+    assert done.returncode == 6
+    assert "exists already" in done.stderr
+    assert done.stdout == ""
+    assert {file: file.read_bytes() for file in place.rglob("*") if file.is_file()} == before
 
 
 def test_without_network_mnist_is_refused_in_one_line_that_helps(run_flow, place: Path):
@@ -127,6 +143,8 @@ def test_without_network_mnist_is_refused_in_one_line_that_helps(run_flow, place
     [
         (["--network", "fats"], "invalid choice: 'fats'"),
         (["--dataset", "minst"], "invalid choice: 'minst'"),
+        (["--seed", "-1"], "must be from 0"),
+        (["--dataset", "digits", "--version", "current"], "version 'current'"),
         (["--epochs", "many"], "invalid whole number value: 'many'"),
         (["--dataset", "digits", "--epochs", "0"], "--epochs: 0: must be above 0"),
         (["--dataset", "digits", "--name", "../x"], "model name '../x'"),

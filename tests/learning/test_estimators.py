@@ -1,4 +1,6 @@
 import pickle
+import subprocess
+import sys
 
 import joblib
 import numpy as np
@@ -74,6 +76,7 @@ def test_every_accepted_form_of_the_same_images_gives_the_same(quick, digits, fo
         (np.full((1, 28, 28), -1.0), "pixels from -1"),
         (np.full((1, 28, 28), 256), "pixels from 256"),
         (np.full((1, 28, 28), "x"), "dtype"),
+        (np.full((1, 28, 28), 1.001), "Clip them"),
     ],
 )
 def test_what_is_not_an_image_is_refused(quick, X, message: str):
@@ -87,6 +90,8 @@ def test_what_is_not_an_image_is_refused(quick, X, message: str):
         (np.zeros(299), "one label for each of 300"),
         (np.zeros(300), "one class only"),
         (np.linspace(0, 1, 300), "not whole"),
+        (np.arange(300) * 1j, "dtype complex128"),
+        (np.array([None, "a"] * 150, object), "mixes types"),
     ],
 )
 def test_labels_that_do_not_fit_are_refused(digits, y, message: str):
@@ -101,7 +106,14 @@ def test_labels_that_do_not_fit_are_refused(digits, y, message: str):
         ({"batch_size": -1}, "batch_size=-1"),
         ({"learning_rate": 0.0}, r"learning_rate=0\.0"),
         ({"label_smoothing": 1.0}, "label_smoothing"),
-        ({"shift": 28}, "shift=28"),
+        ({"shift": 28}, "shift=28: must be a whole number from 0 to 27"),
+        ({"epochs": "3"}, "epochs='3': must be a whole number"),
+        ({"epochs": True}, "epochs=True"),
+        ({"batch_size": 16.5}, "batch_size=16.5"),
+        ({"learning_rate": float("nan")}, "learning_rate=nan"),
+        ({"learning_rate": float("inf")}, "learning_rate=inf"),
+        ({"random_state": -1}, "random_state=-1"),
+        ({"callbacks": 3}, "callbacks=3"),
         ({"network": "fats"}, "network 'fats'"),
     ],
 )
@@ -149,6 +161,42 @@ def test_sample_weights_count_and_are_not_modified(digits):
 
     assert np.array_equal(weights, before)
     assert (classifier.predict(images[chosen]) == 3).mean() > 0.95
+
+
+@pytest.mark.parametrize("weights", [np.ones(299), -np.ones(300), np.full(300, np.nan)])
+def test_sample_weights_that_cannot_be_are_refused(digits, weights: np.ndarray):
+    with pytest.raises(UsageError, match="sample_weight"):
+        CNNClassifier(**QUICK).fit(*digits, sample_weight=weights)
+
+
+def test_a_fit_that_fails_leaves_the_estimator_as_it_was(digits):
+    images, labels = digits
+    classifier = CNNClassifier(**QUICK).fit(images, labels)
+    before = classifier.predict_proba(images)
+
+    with pytest.raises(UsageError, match="unknown ones"):
+        classifier.fit(images, labels % 3, validation_data=(images[:2], [3, 77]))
+    with pytest.raises(TrainingError):
+        classifier.set_params(learning_rate=1e30, epochs=5).fit(images, labels % 3)
+
+    assert np.array_equal(classifier.predict_proba(images), before)
+    assert len(classifier.classes_) == 10
+
+
+def test_whole_numbers_of_numpy_are_seeds_and_sizes(digits):
+    sizes = {"epochs": np.int64(1), "batch_size": np.int32(64), "random_state": np.int64(0)}
+
+    found = CNNClassifier(**sizes).fit(*digits).predict_proba(digits[0])
+
+    assert np.array_equal(found, CNNClassifier(**QUICK).fit(*digits).predict_proba(digits[0]))
+
+
+def test_integers_count_as_0_to_255_whatever_their_type(quick, digits):
+    nearly_black = (digits[0][:5] > 127).astype(np.uint8)
+
+    assert np.array_equal(
+        quick.predict_proba(nearly_black), quick.predict_proba(nearly_black.astype(np.int64))
+    )
 
 
 def test_history_has_a_value_for_each_epoch(digits):
@@ -212,6 +260,21 @@ def test_it_survives_storage(quick, digits, tmp_path, way: str):
     copy.fit(*digits)
 
 
+def test_it_is_unpickled_in_a_fresh_process(quick, digits, tmp_path):
+    (tmp_path / "classifier.pickle").write_bytes(pickle.dumps(quick))
+    np.save(tmp_path / "images.npy", digits[0][:20])
+    script = (
+        "import pickle, pathlib, numpy; folder = pathlib.Path('.'); "
+        "classifier = pickle.loads((folder / 'classifier.pickle').read_bytes()); "
+        "numpy.save('found.npy', classifier.predict_proba(numpy.load('images.npy')))"
+    )
+
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
+
+    found = np.load(tmp_path / "found.npy")
+    assert found == pytest.approx(quick.predict_proba(digits[0][:20]), abs=1e-6)
+
+
 def test_it_works_in_a_pipeline_under_cross_validation(digits):
     pipeline = make_pipeline(FunctionTransformer(lambda X: X / 255), CNNClassifier(**QUICK))
 
@@ -222,9 +285,8 @@ def test_it_works_in_a_pipeline_under_cross_validation(digits):
 
 
 def test_grid_search_finds_the_better_parameters(digits):
-    search = GridSearchCV(
-        ANNClassifier((32,), batch_size=32, random_state=0), {"epochs": [1, 6]}, cv=2
-    )
+    classifier = ANNClassifier((32,), batch_size=32, random_state=0)
+    search = GridSearchCV(classifier, {"epochs": [1, 6]}, cv=2, n_jobs=2)
 
     search.fit(*digits)
 

@@ -23,6 +23,12 @@ def test_the_sizes_in_the_docstrings_are_true():
     assert round(NETWORKS["ann"](10).count_params() / 1000) == 538
 
 
+def test_the_training_flow_offers_every_network():
+    import train_flow
+
+    assert tuple(NETWORKS) == train_flow.NETWORK_NAMES
+
+
 def test_an_unknown_network_is_refused():
     with pytest.raises(UsageError, match="choose one of fast, ann"):
         network_by_name("slow")

@@ -6,7 +6,7 @@ import pytest
 
 from digitflow import settings
 from digitflow.datasets.preparing import open_prepared, prepare_dataset
-from digitflow.errors import DatasetError, UsageError
+from digitflow.errors import UsageError
 from digitflow.learning.registering import is_worse, register_draft
 from digitflow.learning.training import (
     TrainingOptions,
@@ -43,32 +43,6 @@ def draft(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def register(prepared: Path, draft: Path, version: str, **options: bool) -> dict:
     destination = settings.models_folder() / "trained" / version
     return register_draft(prepared, draft, destination, command="a command", **options)
-
-
-def test_prepared_data_are_taken_as_they_are_the_second_time(monkeypatch, tmp_path: Path):
-    first = prepare_dataset("digits")
-    written = {file: file.stat().st_mtime_ns for file in first.folder.iterdir()}
-
-    again = prepare_dataset("digits")
-
-    assert again == first
-    assert {file: file.stat().st_mtime_ns for file in again.folder.iterdir()} == written
-    assert prepare_dataset("digits", seed=1).folder != first.folder
-
-
-def test_the_parts_of_prepared_data_are_disjoint_and_whole(prepared: Path):
-    data = open_prepared(prepared)
-    sizes = {split: data.facts["splits"][split]["n"] for split in data.facts["splits"]}
-    seen = np.concatenate([data.load(split)[0] for split in sizes])
-
-    assert sum(sizes.values()) == len(seen) == 1797
-    assert sizes["test"] == 360
-    assert sizes["validation"] == pytest.approx(144, abs=5)
-
-
-def test_a_folder_without_prepared_data_is_refused(tmp_path: Path):
-    with pytest.raises(DatasetError, match="holds no prepared data"):
-        open_prepared(tmp_path)
 
 
 def test_an_empty_draft_is_refused(prepared: Path, tmp_path: Path):
@@ -130,6 +104,26 @@ def test_a_worse_version_is_kept_but_not_promoted(prepared: Path, draft: Path, t
     assert registration["outcome"].startswith("not promoted: it is worse")
     assert current_version("trained") == "1"
     assert load_bundle(Path(registration["folder"])).version == "2"
+
+
+def test_a_stand_in_is_never_promoted_over_a_model_of_other_data(prepared: Path, draft: Path):
+    destination = settings.models_folder() / "mnist" / "1"
+
+    registration = register_draft(prepared, draft, destination, command="a command")
+
+    assert not registration["promoted"]
+    assert "was trained on mnist, this one on digits" in registration["outcome"]
+    assert current_version("mnist") == "pretrained"
+
+
+def test_versions_with_other_validation_images_are_not_compared(prepared: Path, draft: Path):
+    register(prepared, draft, "1")
+    other = prepare_dataset("digits", seed=1).folder
+
+    registration = register(other, draft, "2")
+
+    assert not registration["promoted"]
+    assert "other validation images" in registration["outcome"]
 
 
 def test_promotion_can_be_left_out(prepared: Path, draft: Path):

@@ -9,6 +9,7 @@ import pytest
 from support import change_manifest, replace_file
 
 from digitflow.errors import BundleError, OutputError
+from digitflow.evaluation.metrics import ACCEPT_NOTHING
 from digitflow.models.bundle import GOLDEN, KERAS, MANIFEST, WEIGHTS, load_bundle, write_bundle
 
 
@@ -77,15 +78,28 @@ def test_a_fifo_is_refused_at_once(bundle_folder: Path):
     [
         ({"format": 2}, "install a newer digitflow"),
         ({"format": "one"}, "no format number"),
+        ({"format": 0}, "no format number"),
+        ({"format": -1}, "no format number"),
+        ({"format": True}, "no format number"),
+        ({"format": 1.0}, "no format number"),
         ({"class_names": ["0"]}, "class_names"),
         ({"class_names": ["0"] * 10}, "distinct"),
         ({"class_names": [0, 1]}, "distinct names"),
         ({"temperature": 0}, "temperature"),
         ({"temperature": float("nan")}, "temperature"),
         ({"temperature": True}, "temperature"),
+        ({"temperature": 10**400}, "temperature"),
         ({"thresholds": {}}, "uncertain_below"),
         ({"thresholds": {"uncertain_below": 1.5}}, "uncertain_below"),
-        ({"name": ""}, "name is missing"),
+        ({"thresholds": {"uncertain_below": 1.002}}, "uncertain_below"),
+        ({"name": ""}, "name '' is not"),
+        ({"name": None}, "name None is not"),
+        ({"name": "../escaped"}, r"name '\.\./escaped' is not"),
+        ({"name": "x" * 100_000}, "name 'x{79} is not"),
+        ({"version": "/tmp/1"}, "version '/tmp/1' is not"),
+        ({"version": ".."}, r"version '\.\.' is not"),
+        ({"version": "1\n"}, "version '1.n' is not"),
+        ({"version": "current"}, "version 'current' is the name of the file"),
         ({"files": {}}, "files are not exactly"),
         ({"files": {"../x": {}}}, "files are not exactly"),
     ],
@@ -95,6 +109,22 @@ def test_a_manifest_that_cannot_be_right_is_refused(bundle_folder: Path, entries
 
     with pytest.raises(BundleError, match=message):
         load_bundle(bundle_folder)
+
+
+@pytest.mark.parametrize("size", [True, 0, -1, 1.0, 1e3, "1", None, 1 << 40])
+def test_a_size_that_is_no_number_of_bytes_is_refused(bundle_folder: Path, size: object):
+    files = json.loads((bundle_folder / MANIFEST).read_text())["files"]
+    files[WEIGHTS]["size"] = size
+    change_manifest(bundle_folder, files=files)
+
+    with pytest.raises(BundleError, match=rf"files\.{WEIGHTS} has no size"):
+        load_bundle(bundle_folder)
+
+
+def test_a_threshold_that_nothing_reaches_is_taken(bundle_folder: Path):
+    change_manifest(bundle_folder, thresholds={"uncertain_below": ACCEPT_NOTHING})
+
+    assert load_bundle(bundle_folder).uncertain_below == ACCEPT_NOTHING > 1
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe", b"[" * 100_000])
@@ -113,32 +143,23 @@ def test_a_huge_manifest_is_not_read(bundle_folder: Path):
         load_bundle(bundle_folder)
 
 
-def npz(**arrays: np.ndarray) -> bytes:
+def npz(images: np.ndarray, **probabilities: np.ndarray) -> bytes:
     stream = io.BytesIO()
-    np.savez_compressed(stream, **arrays)
+    np.savez_compressed(stream, images=images, **probabilities)
     return stream.getvalue()
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"not a zip file", "cannot be read"),
-        (npz(images=np.zeros((1, 28, 28), np.uint8)), "cannot be read"),
-        (npz(images=np.zeros((9999, 28, 28), np.uint8)), "more than 64 images"),
-        (
-            npz(images=np.zeros(3), dynamic=np.zeros((3, 10), np.float32)),
-            "images are not uint8",
-        ),
-        (
-            npz(images=np.zeros((3, 28, 28), np.uint8), dynamic=np.zeros((2, 10), np.float32)),
-            "do not fit",
-        ),
-        (
-            npz(images=np.array([{}], object), dynamic=np.zeros((1, 10), np.float32)),
-            "cannot be read",
-        ),
+        (b"not a zip file", "not a zip file"),
+        (npz(np.zeros((1, 28, 28), np.uint8)), "no item named 'dynamic.npy'"),
+        (npz(np.zeros((65, 28, 28), np.uint8)), "1 to 64 rows"),
+        (npz(np.zeros((3, 28, 28)), dynamic=np.zeros((3, 10), np.float32)), "images is float64"),
+        (npz(np.zeros((3, 28, 28), np.uint8), dynamic=np.zeros((3, 9), np.float32)), "dynamic is"),
+        (npz(np.zeros((3, 28, 28), np.uint8), dynamic=np.zeros((2, 10), np.float32)), "3 images"),
     ],
-    ids=["no zip", "no probabilities", "bomb", "wrong shape", "wrong rows", "pickle"],
+    ids=["no zip", "no probabilities", "too many", "wrong type", "wrong classes", "wrong rows"],
 )
 def test_golden_predictions_that_are_none_are_refused(
     bundle_folder: Path, content: bytes, message: str
@@ -146,8 +167,17 @@ def test_golden_predictions_that_are_none_are_refused(
     replace_file(bundle_folder, GOLDEN, content)
     bundle = load_bundle(bundle_folder)
 
-    with pytest.raises(BundleError, match=message):
+    with pytest.raises(BundleError, match=message) as caught:
         bundle.golden()
+
+    assert str(caught.value).startswith(f"{bundle_folder / GOLDEN}: cannot be read")
+
+
+def test_golden_predictions_larger_than_they_can_be_are_not_read(bundle_folder: Path):
+    replace_file(bundle_folder, GOLDEN, bytes((1 << 20) + 1))
+
+    with pytest.raises(BundleError, match=r"files\.golden\.npz has no size up to 1 MiB"):
+        load_bundle(bundle_folder)
 
 
 def test_writing_refuses_an_existing_version_and_leaves_it(bundle_folder: Path):
