@@ -5,13 +5,13 @@ python flows/score_folder.py images/ out.parquet
 
 import argparse
 import sys
-from pathlib import Path
 
 from orchestration import run_script, say  # sets Prefect's defaults: comes first
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
 
 from digitflow.cli import UNREADABLE_IMAGES, add_score_arguments
+from digitflow.errors import UsageError
 from digitflow.scoring.folder import ScoreSummary, score_folder
 from digitflow.scoring.request import check_request
 
@@ -19,7 +19,7 @@ from digitflow.scoring.request import check_request
 @task
 def score(images: str, output: str, model: str | None, workers: int | None) -> ScoreSummary:
     """Score the folder; one task for all of it, which spreads the work over processes itself."""
-    return score_folder(Path(images), Path(output), model=model, workers=workers)
+    return score_folder(images, output, model=model, workers=workers)
 
 
 @task
@@ -55,6 +55,15 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _check_text(path: str) -> None:
+    try:
+        path.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            f"{path!a}: Prefect takes only names that are valid UTF-8; use digitflow score"
+        ) from error
+
+
 def main() -> None:
     """Run the flow as a script."""
     options = parse_arguments()
@@ -62,9 +71,9 @@ def main() -> None:
     def checked_run() -> ScoreSummary:
         # Before Prefect's server is started: what cannot work is said at once.
         check_request(options.images, options.output, options.model, options.workers)
-        return score_images(
-            str(options.images), str(options.output), options.model, options.workers
-        )
+        for path in (options.images, options.output):
+            _check_text(path)
+        return score_images(options.images, options.output, options.model, options.workers)
 
     summary = run_script(checked_run)
     sys.exit(UNREADABLE_IMAGES if summary.statuses.get("error") else 0)

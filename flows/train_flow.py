@@ -3,27 +3,24 @@
 python flows/train_flow.py --help
 """
 
-import argparse
 import base64
 import csv
-import math
 import secrets
 import shlex
 import shutil
 import sys
 import time
-from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from orchestration import is_transient, run_script, say  # sets Prefect's defaults: comes first
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.context import TaskRunContext
+from train_options import parse_arguments
 
 from digitflow import settings
-from digitflow.datasets.catalogue import DATASETS
 from digitflow.datasets.loading import check_dataset, resolve_dataset
 from digitflow.datasets.preparing import (
     is_prepared,
@@ -33,10 +30,6 @@ from digitflow.datasets.preparing import (
 )
 from digitflow.errors import OutputError
 from digitflow.models.registry import check_name
-
-NETWORK_NAMES = ("fast", "ann")
-
-Number = TypeVar("Number", int, float)
 
 
 @task(retries=2, retry_delay_seconds=[2, 10], retry_condition_fn=is_transient)
@@ -159,15 +152,8 @@ def train(
     _say_data(prepared, reused=state.name == "Cached")
     try:
         fitted = fit(prepared, str(draft), options, note)
-        say(
-            f"fit        {network}, {fitted['epochs']} epochs in {fitted['seconds']:.0f} s; "
-            f"{fitted['validation_accuracy']:.2%} of the validation images"
-        )
-        for file, row in export(prepared, str(draft)).items():
-            say(
-                f"export     {file}: {row['size'] / 1000:.0f} kB, {row['accuracy']:.2%}, "
-                f"{row['changed']} predictions differ from Keras'"
-            )
+        _say_fit(network, fitted)
+        _say_export(export(prepared, str(draft)))
         title = f"{name}@{version}: {network} on {dataset}"
         metrics = evaluate(prepared, str(draft), str(report), title)
         say(
@@ -202,84 +188,19 @@ def _say_data(prepared: str, reused: bool) -> None:
     say(f"data       {facts['name']}: {sizes} images; validation: {facts['validation']}{again}")
 
 
-def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """Return the options of the script."""
-    parser = argparse.ArgumentParser(
-        description="Train a digit classifier: locate or download the data, prepare it, fit a "
-        "network, export it to TFLite, evaluate it into reports/, and register it in models/.",
-        epilog="Exit codes: 0 done; 1 training failed; 2 wrong usage; 5 data unavailable or "
-        "damaged; 6 output cannot be written; 130 interrupted; 143 terminated.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+def _say_fit(network: str, fitted: dict[str, Any]) -> None:
+    say(
+        f"fit        {network}, {fitted['epochs']} epochs in {fitted['seconds']:.0f} s; "
+        f"{fitted['validation_accuracy']:.2%} of the validation images"
     )
-    parser.add_argument(
-        "--dataset",
-        choices=["auto", *DATASETS],
-        default="auto",
-        help="auto takes MNIST if it is cached or can be downloaded, otherwise digits, which is "
-        "scikit-learn's and needs no network",
-    )
-    parser.add_argument(
-        "--network",
-        choices=NETWORK_NAMES,
-        default="fast",
-        help="fast is convolutional; ann has dense layers only",
-    )
-    for name, kind, what in [
-        ("epochs", _positive(int), "passes over the training data"),
-        ("batch-size", _positive(int), "images per step"),
-        ("learning-rate", _positive(float), "peak of the one-cycle schedule"),
-    ]:
-        parser.add_argument(
-            f"--{name}", type=kind, default=argparse.SUPPRESS, help=f"{what} (default: network's)"
+
+
+def _say_export(differences: dict[str, dict[str, float]]) -> None:
+    for file, row in differences.items():
+        say(
+            f"export     {file}: {row['size'] / 1000:.0f} kB, {row['accuracy']:.2%}, "
+            f"{row['changed']} predictions differ from Keras'"
         )
-    parser.add_argument(
-        "--seed", type=_seed, default=0, help="of weights, order and augmentation, 0 to 2^32 - 1"
-    )
-    parser.add_argument(
-        "--validation-fraction",
-        type=_positive(float, most=0.5),
-        default=0.1,
-        help="share of the training images held out to calibrate and to compare models on, up to "
-        "a half",
-    )
-    parser.add_argument(
-        "--name",
-        default=argparse.SUPPRESS,
-        help="the model is registered under this name (default: the data set's)",
-    )
-    parser.add_argument(
-        "--version",
-        default=argparse.SUPPRESS,
-        help="name of the new version (default: date, time and a few random digits)",
-    )
-    parser.add_argument(
-        "--no-promote",
-        dest="promote",
-        action="store_false",
-        default=True,
-        help="leave the current version of the model as it is (default: promote if not worse)",
-    )
-    return parser.parse_args(arguments)
-
-
-def _positive(kind: type[Number], most: float = math.inf) -> Callable[[str], Number]:
-    """Return what reads an option that must be above 0 and at most `most`."""
-
-    def number(text: str) -> Number:
-        value = kind(text)
-        if not 0 < value <= most:
-            raise argparse.ArgumentTypeError(f"{text}: must be above 0 and at most {most:g}")
-        return value
-
-    number.__name__ = "number" if kind is float else "whole number"
-    return number
-
-
-def _seed(text: str) -> int:
-    """Read a seed, as numpy and TensorFlow take it."""
-    if not 0 <= int(text) < 2**32:
-        raise argparse.ArgumentTypeError(f"{text}: must be from 0 to 2^32 - 1")
-    return int(text)
 
 
 def main() -> None:

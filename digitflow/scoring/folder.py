@@ -52,7 +52,8 @@ class ScoreSummary:
             ("digits", _counts(self.labels)),
             ("speed", f"{self.images_per_second:,.0f} images/s, {self.seconds:.1f} s in all"),
             ("model", f"{self.model}@{self.version} ({self.model_id[:12]})"),
-            ("table", str(self.output)),
+            # Its name need not be valid text, which a strict console would refuse.
+            ("table", os.fsencode(self.output).decode(errors="backslashreplace")),
         ]
         return "\n".join(f"{what:<8} {said}" for what, said in lines if said)
 
@@ -146,7 +147,7 @@ def _with_progress(
         def counted() -> Iterator[Shard]:
             planned = 0
             for shard in shards:
-                planned += len(shard.paths)
+                planned += len(shard.files)
                 yield shard
             bar.total = planned
 

@@ -6,7 +6,7 @@ Names are bytes throughout, because a file's name need not be valid text.
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from digitflow.errors import ImageError, UsageError
@@ -35,7 +35,8 @@ class Found(NamedTuple):
     """One thing in the folder that the table must account for."""
 
     path: bytes  # relative to the folder
-    size: int = 0  # bytes
+    size_bytes: int | None = None  # None where even this cannot be known, as the time
+    modified_at_ns: int | None = None  # ns since 1970
     problem: ImageError | None = None  # why it cannot be scored, where the walk knows already
 
 
@@ -45,8 +46,7 @@ class Shard:
 
     number: int  # its place in the plan, from 0
     folder: bytes  # the scanned folder
-    paths: list[bytes] = field(default_factory=list)  # relative to the folder, in plan order
-    problems: dict[bytes, ImageError] = field(default_factory=dict)  # known before reading
+    files: list[Found]  # in plan order
     size: int = 0  # bytes of all files
 
 
@@ -71,21 +71,18 @@ def plan_shards(folder: bytes, skip: bytes | None = None) -> Iterator[Shard]:
         If the folder itself cannot be listed.
     """
     number, size = 0, 0
-    paths: list[bytes] = []
-    problems: dict[bytes, ImageError] = {}
+    files: list[Found] = []
     for found in walk(folder):
         if found.path == skip:
             continue
-        paths.append(found.path)
-        size += found.size
-        if found.problem:
-            problems[found.path] = found.problem
+        files.append(found)
+        size += found.size_bytes or 0
         most = min(SHARD_FILES, FIRST_SHARD_FILES << min(number, 20))
-        if len(paths) >= most or size >= SHARD_BYTES:
-            yield Shard(number, folder, paths, problems, size)
-            number, size, paths, problems = number + 1, 0, [], {}
-    if paths:
-        yield Shard(number, folder, paths, problems, size)
+        if len(files) >= most or size >= SHARD_BYTES:
+            yield Shard(number, folder, files, size)
+            number, size, files = number + 1, 0, []
+    if files:
+        yield Shard(number, folder, files, size)
 
 
 def walk(folder: bytes) -> Iterator[Found]:
@@ -126,7 +123,8 @@ def walk(folder: bytes) -> Iterator[Found]:
             if stat.S_ISDIR(facts.st_mode):
                 levels.append(_children(folder, path))
             else:
-                yield Found(path, facts.st_size, _unless_regular(facts.st_mode))
+                problem = _unless_regular(facts.st_mode)
+                yield Found(path, facts.st_size, facts.st_mtime_ns, problem)
         except OSError as error:
             yield Found(path, problem=_out_of_reach(error))
 

@@ -95,7 +95,10 @@ def _checked_output(output: Path | str) -> Path:
         if not path.parent.is_dir():
             raise OutputError(f"{output}: the folder {path.parent} does not exist; make it first")
         if path.is_dir():
-            raise OutputError(f"{output}: is a folder; name a file in it, as {output}/out.parquet")
+            example = path / "out.parquet"
+            raise OutputError(f"{output}: is a folder; name a file in it, as {example}")
+        if os.path.basename(output) in ("", "."):  # noqa: PTH119  (Path drops a slash at the end)
+            raise OutputError(f"{output}: a table is only one file; leave out the slash at its end")
         if path.exists() and not (path.is_file() and read_facts(path)):
             raise OutputError(
                 f"{output}: exists and is not a scored table; it is left as it is, name another"

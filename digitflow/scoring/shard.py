@@ -20,8 +20,11 @@ from digitflow.images.reading import ReadImage, read_image
 from digitflow.models.bundle import IMAGE_SIZE, Bundle, load_bundle
 from digitflow.models.predictor import Predictor
 from digitflow.models.reader import BLANK, judge
-from digitflow.scoring.plan import Shard
+from digitflow.scoring.plan import Found, Shard
 from digitflow.scoring.table import Row, table_of, write_part
+
+#: Pictures of 28×28 that are normalised together: as many as the processor's cache holds.
+BLOCK_IMAGES = 128
 
 _DIGITS = frozenset("0123456789")
 _INT64_MAX = 2**63 - 1
@@ -83,7 +86,7 @@ def score_shard(shard: Shard, options: ShardOptions, part: Path) -> ShardSummary
     return ShardSummary(
         number=shard.number,
         part=part,
-        n_files=len(shard.paths),
+        n_files=len(shard.files),
         n_rows=len(rows),
         statuses=Counter(row.status for row in rows),
         reasons=Counter(row.reason for row in rows if row.reason),
@@ -106,11 +109,11 @@ def score_files(shard: Shard, predictor: Predictor) -> list[Row]:
     list of Row
         At least one for each file.
     """
-    rows = [Row(path) for path in shard.paths]
+    rows = [_row_of(found) for found in shard.files]
     digits: list[tuple[Row, np.ndarray]] = []
     of_model_size: list[tuple[Row, np.ndarray]] = []
-    for row in rows:
-        read = _attempt(row, _read, shard, row)
+    for row, found in zip(rows, shard.files, strict=True):
+        read = _attempt(row, _read, shard.folder, found, row)
         if read is None:
             continue
         # Only what is small is kept: one photograph at a time is in memory.
@@ -118,7 +121,8 @@ def score_files(shard: Shard, predictor: Predictor) -> list[Row]:
             of_model_size.append((row, read.pixels))
         else:
             digits += _normalise_one(row, read.pixels, read.scale)
-    digits += _normalise_together(of_model_size)
+    for start in range(0, len(of_model_size), BLOCK_IMAGES):
+        digits += _normalise_together(of_model_size[start : start + BLOCK_IMAGES])
     if digits:
         probabilities = predictor.predict_proba(np.stack([image for _, image in digits]))
         _classify([row for row, _ in digits], probabilities, predictor.bundle)
@@ -148,18 +152,32 @@ def _attempt(row: Row, step: Callable[..., _Result], *arguments: Any) -> _Result
     return None
 
 
-def _read(shard: Shard, row: Row) -> ReadImage:
-    if row.path in shard.problems:
-        raise shard.problems[row.path]
+def _row_of(found: Found) -> Row:
+    """Return the row of a file of which nothing is known yet but what the walk saw."""
+    return Row(
+        found.path,
+        size_bytes=found.size_bytes,
+        modified_at=_microseconds(found.modified_at_ns),
+    )
+
+
+def _microseconds(nanoseconds: int | None) -> int | None:
+    """Return a time as the table holds it, None where it cannot: some file systems hold any."""
+    if nanoseconds is None or abs(nanoseconds // 1000) > _INT64_MAX:
+        return None
+    return nanoseconds // 1000
+
+
+def _read(folder: bytes, found: Found, row: Row) -> ReadImage:
+    if found.problem:
+        raise found.problem
     # Messages name the file as the table does: where the folder lies is nobody's business.
-    read = read_image(shard.folder + b"/" + row.path, name=os.fsdecode(row.path))
+    read = read_image(folder + b"/" + found.path, name=os.fsdecode(found.path))
     row.image_width, row.image_height = read.width, read.height
     row.format, row.mode = read.format, read.mode
     row.orientation, row.n_frames = read.orientation, read.n_frames
     row.size_bytes, row.content_hash = read.size_bytes, read.content_hash
-    microseconds = (read.modified_at_ns or 0) // 1000
-    # Some file systems hold times that no table can.
-    row.modified_at = microseconds if abs(microseconds) <= _INT64_MAX else None
+    row.modified_at = _microseconds(read.modified_at_ns)
     return read
 
 

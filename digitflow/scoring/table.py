@@ -5,8 +5,8 @@ every worker a second.
 """
 
 import json
-import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
@@ -209,23 +209,30 @@ def read_facts(path: Path) -> dict[str, Any] | None:
     return facts if isinstance(facts, dict) else None
 
 
-def _writer(path: Path, schema: pa.Schema) -> parquet.ParquetWriter:
-    return parquet.ParquetWriter(
-        os.fspath(path),
-        schema,
-        compression="zstd",
-        # Elsewhere nearly every value is different: dictionaries would cost time and space.
-        use_dictionary=[each.name for each in schema if pa.types.is_dictionary(each.type)],
-        write_statistics=True,
-        write_page_checksum=True,
-    )
+@contextmanager
+def _writer(path: Path, schema: pa.Schema) -> Iterator[parquet.ParquetWriter]:
+    # Arrow is given open files throughout, since it takes no path that is not UTF-8.
+    with (
+        path.open("wb") as stream,
+        parquet.ParquetWriter(
+            stream,
+            schema,
+            compression="zstd",
+            # Elsewhere nearly every value is different: dictionaries would cost time and space.
+            use_dictionary=[each.name for each in schema if pa.types.is_dictionary(each.type)],
+            write_statistics=True,
+            write_page_checksum=True,
+        ) as writer,
+    ):
+        yield writer
 
 
 def _row_groups(parts: Iterable[Path]) -> Iterator[pa.Table]:
     """Read parts and join them until they fill a row group."""
     waiting: list[pa.Table] = []
     for part in parts:
-        with parquet.ParquetFile(part, page_checksum_verification=True) as file:
+        with part.open("rb") as stream:
+            file = parquet.ParquetFile(stream, page_checksum_verification=True)
             waiting.append(file.read(use_threads=False))
         if sum(table.num_rows for table in waiting) >= ROW_GROUP_ROWS:
             yield pa.concat_tables(waiting).unify_dictionaries()

@@ -4,11 +4,15 @@ Whoever runs the shards, the caller sees one thing: finished shards, in the orde
 """
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Generator, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain, islice
+from multiprocessing import current_process
 from pathlib import Path
 
 from digitflow.errors import DigitflowError
@@ -23,6 +27,9 @@ _ALONE_SECONDS = 1.0
 
 #: Shards planned ahead for each worker: enough to know early how many files there are.
 _AHEAD = 32
+
+#: For every numerical library, as more threads in a worker only get in each other's way.
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 #: How often a worker looks whether the run still lives.
 _WATCH_SECONDS = 0.5
@@ -62,7 +69,7 @@ def score_shards(job: Job, shards: Iterator[Shard]) -> Generator[ShardSummary]:
     DigitflowError
         If a worker process dies, and whatever `score_shard` raises.
     """
-    if job.workers == 1:
+    if job.workers == 1 or current_process().daemon:  # which may start no others
         yield from map(job.score, shards)
         return
     few = list(islice(shards, _ALONE_SHARDS + 1))
@@ -77,25 +84,47 @@ def score_shards(job: Job, shards: Iterator[Shard]) -> Generator[ShardSummary]:
 
 def _scored_in_processes(job: Job, shards: Iterator[Shard]) -> Generator[ShardSummary]:
     # Imported here because most runs are small and need none of it.
-    from joblib import Parallel, delayed, parallel_config
-    from joblib.externals.loky.process_executor import BrokenProcessPool
+    from joblib.externals.loky import BrokenProcessPool, ProcessPoolExecutor
 
-    # One thread a process for every numerical library: more of them only get in each other's way.
-    with parallel_config(backend="loky", n_jobs=job.workers, inner_max_num_threads=1):
-        parallel = Parallel(
-            return_as="generator_unordered",
-            batch_size=1,
-            pre_dispatch=_AHEAD * job.workers,
-            initializer=_end_with,
-            initargs=(os.getpid(),),
-        )
+    executor = ProcessPoolExecutor(
+        job.workers, initializer=_end_with, initargs=(os.getpid(),), env=_ONE_THREAD
+    )
+    running: set[Future[ShardSummary]] = set()
     try:
-        yield from parallel(delayed(job.score)(shard) for shard in shards)
+        with _interrupts_held():  # the workers start with the first shard
+            running.update(executor.submit(job.score, shard) for shard in islice(shards, 1))
+        while running:
+            more = islice(shards, _AHEAD * job.workers - len(running))
+            running.update(executor.submit(job.score, shard) for shard in more)
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                yield future.result()
     except BrokenProcessPool as error:
         raise DigitflowError(
             "a worker process ended before its time, perhaps for want of memory; "
             f"run again with fewer workers than {job.workers}"
         ) from error
+    finally:
+        if running:
+            # Broken off. Where shards wait, loky's own way to kill its workers ends in a traceback
+            # on the console; finding them dead, it is silent.
+            for process in list(executor._processes):
+                with suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
+        executor.shutdown()
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold SIGINT back; processes started meanwhile never get it.
+
+    A terminal sends it to them too, but the run alone answers it, and ends them.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _end_with(parent: int) -> None:

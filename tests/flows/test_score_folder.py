@@ -56,6 +56,7 @@ def test_a_folder_becomes_a_table_and_a_summary(fitted, run_flow, tmp_path: Path
         (["nowhere", "out.parquet"], 2, "nowhere"),
         (["images", "nowhere/out.parquet"], 6, "nowhere"),
         (["images", "out.parquet", "--model", "unheard-of"], 2, "unheard-of"),
+        (["images", os.fsdecode(b"\xff.parquet")], 2, "use digitflow score"),
     ],
 )
 def test_a_mistake_is_said_in_one_line_before_anything_starts(

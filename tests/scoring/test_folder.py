@@ -107,6 +107,14 @@ def test_the_summary_in_words_tells_what_an_operator_asks(images: Path, output: 
     assert words.endswith(f"table    {output}")
 
 
+def test_the_summary_of_a_table_whose_name_is_not_text_can_be_printed(
+    images: Path, output: Path
+) -> None:
+    summary = score_folder(images, output.with_name(os.fsdecode(b"o\xff.parquet")))
+    assert summary.in_words().encode().endswith(rb"/tables/o\xff.parquet")
+    assert frame_of(summary.output.rename(output))["run_id"][0] == summary.run_id
+
+
 def test_digits_and_null_values_follow_the_status(images: Path, output: Path) -> None:
     score_folder(images, output)
     frame = parquet.read_table(output).to_pandas()

@@ -81,6 +81,13 @@ def test_what_is_not_a_regular_file_is_found_with_the_reason(
         assert paths_of(tmp_path) == sorted([b"a.png", *odd])
 
 
+def test_each_file_has_its_size_and_its_time(tmp_path: Path) -> None:
+    make_files(tmp_path, [b"a.png"], content=b"xyz")
+    os.utime(tmp_path / "a.png", ns=(0, 1_700_000_000_123_456_789))
+    (file,) = walk(os.fsencode(tmp_path))
+    assert (file.size_bytes, file.modified_at_ns) == (3, 1_700_000_000_123_456_789)
+
+
 def test_hidden_files_and_folders_are_left_out(tmp_path: Path) -> None:
     make_files(tmp_path, [b".hidden.png", b".cache/1.png", b"a/.DS_Store", b"a/1.png"])
     assert paths_of(tmp_path) == [b"a/1.png"]
@@ -124,9 +131,10 @@ def test_shards_hold_every_file_once_in_order(
     (tmp_path / "99.png").symlink_to("00.png")
     shards = list(plan_shards(os.fsencode(tmp_path)))
     assert [shard.number for shard in shards] == [0, 1, 2]
-    assert [len(shard.paths) for shard in shards] == [4, 4, 3]
-    assert [path for shard in shards for path in shard.paths] == paths_of(tmp_path)
-    assert [list(shard.problems) for shard in shards] == [[], [], [b"99.png"]]
+    assert [len(shard.files) for shard in shards] == [4, 4, 3]
+    files = [file for shard in shards for file in shard.files]
+    assert [file.path for file in files] == paths_of(tmp_path)
+    assert [file.path for file in files if file.problem] == [b"99.png"]
 
 
 def test_the_first_shards_are_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,7 +142,7 @@ def test_the_first_shards_are_small(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(plan, "SHARD_FILES", 5)
     make_files(tmp_path, [b"%02d.png" % number for number in range(14)])
     shards = list(plan_shards(os.fsencode(tmp_path)))
-    assert [len(shard.paths) for shard in shards] == [1, 2, 4, 5, 2]
+    assert [len(shard.files) for shard in shards] == [1, 2, 4, 5, 2]
 
 
 def test_large_files_make_small_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,4 +155,4 @@ def test_large_files_make_small_shards(tmp_path: Path, monkeypatch: pytest.Monke
 def test_the_table_itself_is_left_out(tmp_path: Path) -> None:
     make_files(tmp_path, [b"a.png", b"tables/out.parquet", b"tables/out.parquet.png"])
     (shard,) = plan_shards(os.fsencode(tmp_path), skip=b"tables/out.parquet")
-    assert shard.paths == [b"a.png", b"tables/out.parquet.png"]
+    assert [file.path for file in shard.files] == [b"a.png", b"tables/out.parquet.png"]

@@ -26,7 +26,7 @@ def test_paths_are_made_absolute_and_nothing_is_written(
     request = check_request(Path("alias"), Path("out.parquet"))
     assert (request.images, request.output) == (images, tmp_path / "out.parquet")
     assert request.workers >= 1
-    assert [shard.paths for shard in request.shards] == [[b"a.png"]]
+    assert [[file.path for file in shard.files] for shard in request.shards] == [[b"a.png"]]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["alias", "images"]
 
 
@@ -61,6 +61,16 @@ def test_the_output_must_be_a_place_for_a_table(images: Path, tmp_path: Path) ->
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(OutputError, match="exists and is not a scored table"):
         check_request(images, tmp_path / "pipe")
+
+
+@pytest.mark.parametrize("end", ["/", "//", "/."])
+def test_an_output_that_is_written_as_a_folder_does_not_become_a_file(
+    images: Path, tmp_path: Path, end: str
+) -> None:
+    with pytest.raises(OutputError, match="only one file; leave out the slash at its end"):
+        check_request(images, f"{tmp_path}/out.parquet{end}")
+    with pytest.raises(OutputError, match=f"as {images}/out.parquet$"):
+        check_request(images, f"{images}{end}")
 
 
 def test_model_and_workers_must_be_there(images: Path, tmp_path: Path) -> None:

@@ -10,11 +10,11 @@ from PIL import Image, ImageDraw
 from pyarrow import parquet
 
 from digitflow.errors import BundleError, ImageError
-from digitflow.images.normalising import normalise
+from digitflow.images.normalising import normalise, normalise_batch
 from digitflow.models.bundle import load_bundle
 from digitflow.models.registry import find_model
 from digitflow.scoring import shard as shard_module
-from digitflow.scoring.plan import Shard
+from digitflow.scoring.plan import Found, Shard, plan_shards
 from digitflow.scoring.shard import ShardOptions, score_files, score_shard
 from digitflow.scoring.table import Row
 
@@ -41,9 +41,9 @@ def drawing(size: int = 28, *, ink: int = 0, paper: int = 255) -> Image.Image:
     return image
 
 
-def shard_of(folder: Path, **problems: ImageError) -> Shard:
-    paths = sorted(os.listdir(os.fsencode(folder)))  # noqa: PTH208  (pathlib knows no bytes)
-    return Shard(0, os.fsencode(folder), paths, {os.fsencode(k): v for k, v in problems.items()})
+def shard_of(folder: Path) -> Shard:
+    (shard,) = plan_shards(os.fsencode(folder))
+    return shard
 
 
 def rows_of(folder: Path, predictor: FakePredictor | None = None) -> dict[bytes, Row]:
@@ -89,6 +89,23 @@ def test_small_pictures_are_normalised_as_they_would_be_alone(tmp_path: Path) ->
             alone.height,
             alone.polarity,
         )
+
+
+def test_small_pictures_are_normalised_a_block_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = []
+
+    def counted(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        sizes.append(len(images))
+        return normalise_batch(images)
+
+    monkeypatch.setattr(shard_module, "normalise_batch", counted)
+    monkeypatch.setattr(shard_module, "BLOCK_IMAGES", 2)
+    for number in range(5):
+        drawing().save(tmp_path / f"{number}.png")
+    assert [row.status for row in rows_of(tmp_path).values()] == ["ok"] * 5
+    assert sizes == [2, 2, 1]
 
 
 def test_the_box_of_a_picture_read_reduced_is_in_its_own_pixels(tmp_path: Path) -> None:
@@ -152,11 +169,22 @@ def test_each_broken_file_is_a_row_with_its_reason(tmp_path: Path) -> None:
 
 
 def test_a_file_that_vanishes_and_a_known_problem_are_rows(tmp_path: Path) -> None:
-    problems = {b"pipe": ImageError("not_a_file", "a pipe")}
-    rows = score_files(
-        Shard(0, os.fsencode(tmp_path), [b"gone.png", b"pipe"], problems), FakePredictor()
-    )
+    files = [Found(b"gone.png"), Found(b"pipe", problem=ImageError("not_a_file", "a pipe"))]
+    rows = score_files(Shard(0, os.fsencode(tmp_path), files), FakePredictor())
     assert [row.reason for row in rows] == ["not_found", "not_a_file"]
+    assert {(row.size_bytes, row.modified_at) for row in rows} == {(None, None)}
+
+
+def test_a_file_that_cannot_be_read_keeps_what_the_walk_saw_of_it(tmp_path: Path) -> None:
+    (tmp_path / "cut.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    (tmp_path / "link.png").symlink_to("cut.png")
+    for path in tmp_path.iterdir():
+        os.utime(path, ns=(0, 1_700_000_000_123_456_789), follow_symlinks=False)
+    rows = rows_of(tmp_path)
+    assert [row.reason for row in rows.values()] == ["truncated", "not_a_file"]
+    assert [row.size_bytes for row in rows.values()] == [8, 7]
+    for row in rows.values():
+        assert (row.modified_at, row.content_hash) == (1_700_000_000_123_456, None)
 
 
 def test_a_fault_of_ours_costs_one_row_only(
@@ -186,7 +214,7 @@ def test_a_time_that_no_table_can_hold_is_null(tmp_path: Path) -> None:
         drawing().save(path)
         os.utime(path, (0, 2**62))
         name = os.fsencode(path.name)
-        (row,) = score_files(Shard(0, b"/dev/shm", [name]), FakePredictor())
+        (row,) = score_files(Shard(0, b"/dev/shm", [Found(name)]), FakePredictor())
         assert (row.status, row.modified_at) == ("ok", None)
     finally:
         path.unlink(missing_ok=True)

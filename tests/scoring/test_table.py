@@ -1,5 +1,6 @@
 """The scored table on disk: its columns, and that it is whole or not there."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -169,6 +170,14 @@ def test_pandas_reads_it_as_it_is(tmp_path: Path) -> None:
     assert list(frame.columns) == list(CONTRACT)
     assert frame["status"].tolist() == ["uncertain", "error"]
     assert isinstance(frame["status"].dtype, pd.CategoricalDtype)
+
+
+def test_places_whose_names_are_not_text_are_written_and_read(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"\xff")
+    folder.mkdir()
+    part, output = make_part(folder / "part", [READ]), folder / os.fsdecode(b"o\xff.parquet")
+    assemble([part], output, 3, {"run": {"run_id": "r1"}})
+    assert read_facts(output) == {"format_version": 1, "run": {"run_id": "r1"}}
 
 
 def test_what_is_not_a_scored_table_has_no_facts(tmp_path: Path) -> None:

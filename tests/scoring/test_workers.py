@@ -66,6 +66,68 @@ def test_a_worker_that_dies_ends_the_run_with_a_clear_error() -> None:
     assert sorted(results(abs, *range(9))) == list(range(9))
 
 
+def test_a_daemon_which_may_have_no_children_scores_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "current_process", lambda: SimpleNamespace(daemon=True))
+    assert results(process_of, *range(9)) == [os.getpid()] * 9
+
+
+def test_workers_end_with_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "_ALONE_SHARDS", 0)
+    found = set(results(os.readlink, *["/proc/self"] * 9))
+    assert str(os.getpid()) not in found
+    assert [number for number in found if Path("/proc", number).exists()] == []
+
+
+BROKEN_OFF = """
+import sys
+from types import SimpleNamespace
+from digitflow import cli
+from digitflow.scoring import workers
+
+workers._ALONE_SHARDS = 0
+job = SimpleNamespace(score=exec, workers=2)
+slow = "import os, time; os.write(1, b'%d\\\\n' % os.getpid()); time.sleep(60)"
+cli._score = lambda _: list(workers.score_shards(job, iter([slow] * 99)))
+sys.exit(cli.main(["score", "images", "out.parquet"]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "exit_code", "said"),
+    [(signal.SIGINT, 130, "interrupted\n"), (signal.SIGTERM, 143, "terminated\n")],
+)
+@pytest.mark.parametrize("send", [os.kill, os.killpg], ids=["the run alone", "all of it"])
+def test_a_run_that_is_broken_off_ends_its_workers_and_says_one_line(
+    repository: Path, send: Callable[[int, int], None], number: int, exit_code: int, said: str
+) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", BROKEN_OFF],
+        env={**os.environ, "PYTHONPATH": str(repository)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # a process group of its own, as a terminal gives it
+    ) as run:
+        try:
+            assert run.stdout is not None
+            found = [int(run.stdout.readline()) for _ in range(2)]
+            send(run.pid, number)
+            _, complaints = run.communicate(timeout=30)
+        finally:
+            run.kill()
+    assert (run.returncode, complaints) == (exit_code, said)
+    for process in found:
+        assert _ends(process), f"process {process} lives on"
+
+
+def test_an_error_in_a_worker_with_much_work_waiting_prints_nothing(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(FileNotFoundError):
+        results(os.stat, *[tmp_path / "missing"] * 99)
+    assert capfd.readouterr().err == ""
+
+
 ORPHANS = """
 import os
 from types import SimpleNamespace

@@ -59,6 +59,16 @@ def test_it_is_refused_where_nothing_can_be_made(tmp_path: Path) -> None:
     assert (tmp_path / "file").read_text() == "x"
 
 
+def test_a_folder_that_takes_no_others_is_refused_at_once() -> None:
+    # A folder that is there, and in which making another says that there is no such folder.
+    nowhere = Path("/proc/out.parquet")
+    with (
+        pytest.raises(OutputError, match="no folder can be made beside it"),
+        working_folder(nowhere),
+    ):
+        pass
+
+
 def _fill_and_fail(work: Path) -> None:
     (work / "part").write_text("x")
     raise ZeroDivisionError

@@ -1,0 +1,92 @@
+"""The command line of the training flow."""
+
+import argparse
+import math
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from digitflow.datasets.catalogue import DATASETS
+
+#: The networks that can be asked for; naming them here spares `--help` the import of TensorFlow.
+NETWORK_NAMES = ("fast", "ann")
+
+Number = TypeVar("Number", int, float)
+
+
+def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Return the options of the script."""
+    parser = argparse.ArgumentParser(
+        description="Train a digit classifier: locate or download the data, prepare it, fit a "
+        "network, export it to TFLite, evaluate it into reports/, and register it in models/.",
+        epilog="Exit codes: 0 done; 1 training failed; 2 wrong usage; 5 data unavailable or "
+        "damaged; 6 output cannot be written; 130 interrupted; 143 terminated.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument(
+        "--dataset",
+        choices=["auto", *DATASETS],
+        default="auto",
+        help="auto takes MNIST if it is cached or can be downloaded, otherwise digits, which is "
+        "scikit-learn's and needs no network",
+    )
+    parser.add_argument(
+        "--network",
+        choices=NETWORK_NAMES,
+        default="fast",
+        help="fast is convolutional; ann has dense layers only",
+    )
+    for name, kind, what in [
+        ("epochs", _positive(int), "passes over the training data"),
+        ("batch-size", _positive(int), "images per step"),
+        ("learning-rate", _positive(float), "peak of the one-cycle schedule"),
+    ]:
+        parser.add_argument(
+            f"--{name}", type=kind, default=argparse.SUPPRESS, help=f"{what} (default: network's)"
+        )
+    parser.add_argument(
+        "--seed", type=_seed, default=0, help="of weights, order and augmentation, 0 to 2^32 - 1"
+    )
+    parser.add_argument(
+        "--validation-fraction",
+        type=_positive(float, most=0.5),
+        default=0.1,
+        help="share of the training images held out to calibrate and to compare models on, up to "
+        "a half",
+    )
+    parser.add_argument(
+        "--name",
+        default=argparse.SUPPRESS,
+        help="the model is registered under this name (default: the data set's)",
+    )
+    parser.add_argument(
+        "--version",
+        default=argparse.SUPPRESS,
+        help="name of the new version (default: date, time and a few random digits)",
+    )
+    parser.add_argument(
+        "--promote",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="make the new version the current one, unless it is worse or cannot be compared",
+    )
+    return parser.parse_args(arguments)
+
+
+def _positive(kind: type[Number], most: float = math.inf) -> Callable[[str], Number]:
+    """Return what reads an option that must be above 0 and at most `most`."""
+
+    def number(text: str) -> Number:
+        value = kind(text)
+        if not 0 < value <= most:
+            raise argparse.ArgumentTypeError(f"{text}: must be above 0 and at most {most:g}")
+        return value
+
+    number.__name__ = "number" if kind is float else "whole number"
+    return number
+
+
+def _seed(text: str) -> int:
+    """Read a seed, as numpy and TensorFlow take it."""
+    if not 0 <= int(text) < 2**32:
+        raise argparse.ArgumentTypeError(f"{text}: must be from 0 to 2^32 - 1")
+    return int(text)
