@@ -199,7 +199,7 @@ def _say_export(differences: dict[str, dict[str, float]]) -> None:
     for file, row in differences.items():
         say(
             f"export     {file}: {row['size'] / 1000:.0f} kB, {row['accuracy']:.2%}, "
-            f"{row['changed']} predictions differ from Keras'"
+            f"predictions unlike Keras': {row['changed']}"
         )
 
 

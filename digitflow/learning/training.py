@@ -207,8 +207,8 @@ def _report_facts(data: PreparedData, facts: dict[str, Any]) -> dict[str, str]:
         ),
         **{
             f"TFLite {file}": (
-                f"{row['accuracy']:.2%} of the test images, {row['changed']} predictions differ "
-                f"from Keras', {row['size'] / 1000:.0f} kB"
+                f"{row['accuracy']:.2%} of the test images, {row['size'] / 1000:.0f} kB, "
+                f"predictions unlike Keras': {row['changed']}"
             )
             for file, row in facts["tflite"].items()
         },
