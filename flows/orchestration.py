@@ -52,16 +52,11 @@ def run_script(flow: Callable[[], Result]) -> Result:
     try:
         return flow()
     except DigitflowError as error:
-        sys.exit(print_error(error))
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(_INTERRUPTED)
-
-
-def print_error(error: DigitflowError) -> int:
-    """Print an error as one line and return its exit code."""
-    print(f"error: {error}", file=sys.stderr)
-    return error.exit_code
 
 
 def say(line: str) -> None:
