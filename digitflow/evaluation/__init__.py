@@ -1,6 +1,7 @@
 """How good a classifier is: labels and probabilities into numbers, pictures and a report.
 
-`metrics` computes (NumPy alone, so that scoring may use its calibration), `plots` draws figures,
-`page` renders a page of HTML and `report` writes all of it into a folder. Nothing here knows how
-the predictions were made.
+Numbers come from `metrics`, `calibration`, `selection` and `comparison`, which load NumPy alone,
+and from `corruptions`; `plots` draws figures, `page` renders a page of HTML, `report` writes all of
+it into a folder, and `leaderboard` sets several recipes side by side. Nothing here knows how the
+predictions were made.
 """

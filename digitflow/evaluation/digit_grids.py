@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from digitflow.errors import UsageError
 from digitflow.evaluation.drawing import (
+    BLUE,
     DPI,
     GREY,
     INK,
@@ -19,10 +20,14 @@ from digitflow.evaluation.drawing import (
     nothing_to_show,
     short,
 )
-from digitflow.evaluation.metrics import check_predictions, percent, predictions_of
+from digitflow.evaluation.metrics import percent
+from digitflow.evaluation.predictions import check_predictions, predictions_of
 
 # One unit is one pixel at DPI, so that each pixel of a digit becomes a square of whole pixels.
 TILE, GAP, TEXT_HEIGHT, MARGIN, TITLE_HEIGHT, COLUMNS = 112, 10, 66, 18, 46, 10
+
+#: Rows of `augmentation_figure` at most.
+MOST_ROWS = 8
 
 #: Letters of a class name that fit under a digit.
 LONGEST_NAME = 4
@@ -90,6 +95,67 @@ def misclassified_figure(
     return _draw_tiles(tiles, worst, f"{title}: {shown}")
 
 
+def augmentation_figure(originals: NDArray[np.uint8], augmented: ArrayLike) -> Figure:
+    """Draw digits as they are, at the left, and what augmentation makes of each, beside them.
+
+    Parameters
+    ----------
+    originals : ndarray of shape (n, height, width), uint8
+        Bright ink on black. Up to eight are drawn.
+    augmented : array-like of shape (n, m, height, width), uint8
+        Versions of each. Up to nine are drawn.
+
+    Raises
+    ------
+    UsageError
+        If the arrays do not fit each other.
+    """
+    originals, augmented = np.asarray(originals), np.asarray(augmented)
+    expected = (*originals.shape[:1], *augmented.shape[1:2], *originals.shape[1:])
+    if originals.ndim != 3 or augmented.shape != expected or 0 in expected:
+        raise UsageError(
+            f"augmented images of shape {augmented.shape} for originals of shape"
+            f" {originals.shape}: must be (n, m, height, width) for (n, height, width)"
+        )
+    rows, versions = originals[:MOST_ROWS], augmented[:MOST_ROWS, : COLUMNS - 1]
+    # A wider gap parts the originals from what was made of them.
+    step, first = TILE + GAP, MARGIN + TILE + 2 * GAP
+    width = first + versions.shape[1] * step - GAP + MARGIN
+    height = TITLE_HEIGHT + len(rows) * step - GAP + MARGIN
+    figure, axes = tile_canvas(max(width, 6 * TILE), height)
+    for left, text in ((MARGIN, "original"), (first, "as the network sees it in training")):
+        axes.text(left, TITLE_HEIGHT / 2, text, fontsize=13, color=INK, va="center")
+    for row, (original, images) in enumerate(zip(rows, versions, strict=True)):
+        top = TITLE_HEIGHT + row * step
+        draw_digit(axes, original, MARGIN, top, TILE, BLUE, 2.4)
+        for column, image in enumerate(images):
+            draw_digit(axes, image, first + column * step, top, TILE)
+    return figure
+
+
+def draw_digit(
+    axes: Axes,
+    image: NDArray,
+    left: float,
+    top: float,
+    side: float,
+    colour: str = GREY,
+    linewidth: float = 0.6,
+) -> None:
+    """Draw one digit dark on white, in a frame."""
+    brightest = 255 if np.issubdtype(image.dtype, np.integer) or image.max() > 1 else 1
+    axes.imshow(
+        image,
+        extent=(left, left + side, top + side, top),
+        cmap="gray_r",
+        vmin=0,
+        vmax=brightest,
+        interpolation="nearest",
+    )
+    frame = Rectangle((left, top), side, side, fill=False, edgecolor=colour, linewidth=linewidth)
+    axes.add_patch(frame)
+
+
 @dataclass(frozen=True)
 class _Tiles:
     """Digits with what was read."""
@@ -135,41 +201,30 @@ def _draw_tiles(tiles: _Tiles, chosen: NDArray[np.intp], title: str) -> Figure:
     pitch_x, pitch_y = TILE + GAP, TILE + TEXT_HEIGHT + GAP
     width = 2 * MARGIN + COLUMNS * pitch_x - GAP
     height = TITLE_HEIGHT + rows * pitch_y + MARGIN - GAP
-    figure = new_figure(width / DPI, height / DPI)
-    figure.set_layout_engine("none")
-    axes = figure.add_axes((0, 0, 1, 1))
+    figure, axes = tile_canvas(width, height)
     axes.text(MARGIN, TITLE_HEIGHT / 2, title, fontsize=13, color=INK, va="center")
     for place, index in enumerate(chosen):
         row, column = divmod(place, COLUMNS)
         _draw_tile(axes, tiles, index, MARGIN + column * pitch_x, TITLE_HEIGHT + row * pitch_y)
-    axes.set(xlim=(0, width), ylim=(height, 0), aspect="equal")
-    axes.set_axis_off()
     return figure
+
+
+def tile_canvas(width: float, height: float) -> tuple[Figure, Axes]:
+    """Return a figure of so many pixels, and axes over all of it with one unit per pixel."""
+    figure = new_figure(width / DPI, height / DPI)
+    figure.set_layout_engine("none")
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set(xlim=(0, width), ylim=(height, 0))
+    axes.set_autoscale_on(False)
+    axes.set_axis_off()
+    return figure, axes
 
 
 def _draw_tile(axes: Axes, tiles: _Tiles, index: int, left: float, top: float) -> None:
     """Draw one digit, dark on white, with its text; a mistake gets a thick frame and a cross."""
-    image = tiles.images[index]
-    brightest = 255 if np.issubdtype(image.dtype, np.integer) or image.max() > 1 else 1
-    axes.imshow(
-        image,
-        extent=(left, left + TILE, top + TILE, top),
-        cmap="gray_r",
-        vmin=0,
-        vmax=brightest,
-        interpolation="nearest",
-    )
     right = tiles.predicted[index] == tiles.labels[index]
-    axes.add_patch(
-        Rectangle(
-            (left, top),
-            TILE,
-            TILE,
-            fill=False,
-            edgecolor=GREY if right else VERMILION,
-            linewidth=0.6 if right else 2.4,
-        )
-    )
+    frame = (GREY, 0.6) if right else (VERMILION, 2.4)
+    draw_digit(axes, tiles.images[index], left, top, TILE, *frame)
     for number, (text, strong) in enumerate(_tile_text(tiles, index)):
         axes.text(
             left + 2,

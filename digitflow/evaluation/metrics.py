@@ -1,6 +1,6 @@
-"""Labels and probabilities into numbers: accuracy with its uncertainty, calibration, thresholds.
+"""Labels and probabilities into the numbers of a report: accuracy and its uncertainty foremost.
 
-Loads NumPy alone at import, because scoring applies the temperature that was fitted here.
+Loads NumPy alone at import, and so do the modules whose functions it hands on.
 """
 
 import math
@@ -11,69 +11,36 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from digitflow.errors import UsageError
+from digitflow.evaluation.calibration import (
+    apply_temperature,
+    expected_calibration_error,
+    fit_temperature,
+)
+from digitflow.evaluation.predictions import check_predictions, logarithms_of, predictions_of
+from digitflow.evaluation.selection import ACCEPT_NOTHING, risk_coverage, threshold_for_error_rate
+
+__all__ = [
+    "ACCEPT_NOTHING",
+    "apply_temperature",
+    "brier_score",
+    "classification_table",
+    "compute_metrics",
+    "fit_temperature",
+    "most_confused",
+    "percent",
+    "threshold_for_error_rate",
+    "wilson_interval",
+]
 
 #: Two-sided 95 % quantile of the standard normal distribution.
 Z_95 = 1.959963984540054
 
-#: Bins of the expected calibration error, as in Guo et al. 2017.
-CALIBRATION_BINS = 15
-
-#: The range in which `fit_temperature` searches.
-TEMPERATURE_BOUNDS = (0.05, 20.0)
-
-#: A row of probabilities may miss 1 by this much: an int8 model rounds each to 1/256.
-ROW_SUM_TOLERANCE = 0.1
-
-#: Stands in for probability 0, whose logarithm is infinite: the smallest normal float32.
-SMALLEST_PROBABILITY = float(np.finfo(np.float32).tiny)
-
-#: What no confidence reaches, in float32 as well: the next float32 after 1.
-ACCEPT_NOTHING = float(np.nextafter(np.float32(1), np.float32(2)))
-
-
-def check_predictions(
-    labels: ArrayLike, probabilities: ArrayLike, class_names: Sequence[str] | None = None
-) -> tuple[NDArray[np.intp], NDArray[np.floating]]:
-    """Return labels and probabilities as arrays that fit together.
-
-    Parameters
-    ----------
-    labels : array-like of shape (n,), integer
-        Index of the true class.
-    probabilities : array-like of shape (n, k), floating
-        One probability per class; rows sum to 1, up to the rounding of an int8 model.
-    class_names : sequence of k distinct str, optional
-
-    Raises
-    ------
-    UsageError
-        If they are empty, not finite, not probabilities, or do not fit each other.
-    """
-    probabilities = _check_probabilities(probabilities)
-    labels = np.asarray(labels)
-    n, k = probabilities.shape
-    if labels.shape != (n,) or not np.issubdtype(labels.dtype, np.integer):
-        raise UsageError(
-            f"labels of shape {labels.shape}, {labels.dtype}: must be {n} integers, one per row"
-            " of probabilities"
-        )
-    if labels.min() < 0 or labels.max() >= k:
-        raise UsageError(
-            f"labels from {labels.min()} to {labels.max()}: must lie in 0 to {k - 1}, as there are"
-            f" {k} columns of probabilities"
-        )
-    if class_names is not None and not len(set(class_names)) == len(class_names) == k:
-        raise UsageError(f"class names {list(class_names)}: give {k} distinct ones, one per column")
-    return labels.astype(np.intp), probabilities
-
-
-def predictions_of(probabilities: NDArray[np.floating]) -> tuple[NDArray[np.intp], NDArray]:
-    """Return the most probable class and its probability, both of shape (n,)."""
-    return probabilities.argmax(axis=1), probabilities.max(axis=1)
-
 
 def compute_metrics(
-    labels: ArrayLike, probabilities: ArrayLike, class_names: Sequence[str]
+    labels: ArrayLike,
+    probabilities: ArrayLike,
+    class_names: Sequence[str],
+    disputed: ArrayLike | None = None,
 ) -> dict[str, Any]:
     """Return everything the report says about a set of predictions, ready for JSON.
 
@@ -83,44 +50,63 @@ def compute_metrics(
         Index of the true class.
     probabilities : array-like of shape (n, k), floating
     class_names : sequence of k distinct str
+    disputed : array-like of int, optional
+        Indices of the samples whose label people do not agree on.
 
     Returns
     -------
     dict
         ``n``, ``errors``, ``accuracy``, ``accuracy_interval_95`` (Wilson), ``macro_f1``,
-        ``top_2_accuracy``, ``log_loss`` (mean negative log-likelihood, nats),
-        ``expected_calibration_error``, ``mean_confidence``, ``class_names``,
+        ``top_2_accuracy``, ``log_loss`` (mean negative log-likelihood, nats), ``brier_score``
+        (0 to 2), ``expected_calibration_error`` (15 bins of equal width),
+        ``area_under_risk_coverage``, ``mean_confidence``, ``class_names``,
         ``per_class`` (name to ``precision``, ``recall``, ``f1``, ``support``) and
         ``confusion_matrix`` (k rows of k counts; rows are the true class).
         Where a share is 0/0 it is 0. ``macro_f1`` leaves out classes that occur neither among the
         labels nor among the predictions, as scikit-learn does.
+        With `disputed` also ``disputed`` (``n`` and ``errors`` among them) and
+        ``without_disputed`` (``n``, ``errors``, ``accuracy``, ``accuracy_interval_95``).
 
     Raises
     ------
     UsageError
-        See `check_predictions`.
+        See `check_predictions`; or if `disputed` are not indices of some of the samples.
     """
     labels, probabilities = check_predictions(labels, probabilities, class_names)
     n, k = probabilities.shape
     predicted, confidence = predictions_of(probabilities)
     right = predicted == labels
-    correct = int(right.sum())
     matrix = np.bincount(labels * k + predicted, minlength=k * k).reshape(k, k)
     per_class = _per_class(matrix, class_names)
     return {
-        "n": n,
-        "errors": n - correct,
-        "accuracy": correct / n,
-        "accuracy_interval_95": list(wilson_interval(correct, n)),
+        **_accuracy(right),
         "macro_f1": _macro_average(matrix, per_class, "f1"),
         "top_2_accuracy": _top_2_accuracy(labels, probabilities),
-        "log_loss": float(-_log(probabilities)[np.arange(n), labels].mean()),
+        "log_loss": float(-logarithms_of(probabilities)[np.arange(n), labels].mean()),
+        "brier_score": brier_score(labels, probabilities),
         "expected_calibration_error": expected_calibration_error(right, confidence),
+        "area_under_risk_coverage": risk_coverage(labels, probabilities).area,
         "mean_confidence": float(confidence.mean(dtype=np.float64)),
+        **({} if disputed is None else _with_and_without(right, disputed)),
         "class_names": [str(name) for name in class_names],
         "per_class": per_class,
         "confusion_matrix": matrix.tolist(),
     }
+
+
+def brier_score(labels: NDArray[np.intp], probabilities: NDArray[np.floating]) -> float:
+    """Return the mean squared distance between probabilities and truth, summed over classes.
+
+    From 0 (certain and right) to 2 (certain and wrong).
+
+    References
+    ----------
+    Brier, G. W. (1950). Verification of forecasts expressed in terms of probability. Monthly
+    Weather Review 78. Equation 2.
+    """
+    distances = probabilities.astype(np.float64)
+    distances[np.arange(len(labels)), labels] -= 1
+    return float(np.square(distances).sum(axis=1).mean())
 
 
 def wilson_interval(successes: int, n: int, z: float = Z_95) -> tuple[float, float]:
@@ -138,143 +124,6 @@ def wilson_interval(successes: int, n: int, z: float = Z_95) -> tuple[float, flo
     low = 0.0 if successes == 0 else centre - half_width
     high = 1.0 if successes == n else centre + half_width
     return low, high
-
-
-def expected_calibration_error(
-    right: NDArray[np.bool_], confidence: NDArray[np.floating], bins: int = CALIBRATION_BINS
-) -> float:
-    """Return the mean distance between confidence and accuracy over bins of equal width.
-
-    Parameters
-    ----------
-    right : ndarray of shape (n,), bool
-        Whether the prediction is the true class.
-    confidence : ndarray of shape (n,), floating
-        Probability of the predicted class.
-    bins : int
-        Number of intervals (a, b] of equal width from 0 to 1.
-
-    References
-    ----------
-    Guo, C. et al. (2017). On calibration of modern neural networks. ICML. Equation 3, 15 bins.
-    """
-    confidence = confidence.astype(np.float64)
-    bin_of = np.clip(np.ceil(confidence * bins).astype(np.intp) - 1, 0, bins - 1)
-    gap = np.bincount(bin_of, weights=right - confidence, minlength=bins)
-    return float(np.abs(gap).sum() / len(confidence))
-
-
-def fit_temperature(labels: ArrayLike, probabilities: ArrayLike) -> float:
-    """Return the temperature T that calibrates probabilities best on held-out data.
-
-    T minimises the mean negative log-likelihood of ``softmax(log(p) / T)``, a function with one
-    minimum, within `TEMPERATURE_BOUNDS`. Above 1 it lowers the confidences, below 1 it raises them.
-
-    T is 1.0 where the data cannot tell: where no T beats 1, and where every prediction is
-    right, since the likelihood then rises without end as T falls to 0.
-
-    Parameters
-    ----------
-    labels : array-like of shape (n,), integer
-    probabilities : array-like of shape (n, k), floating
-
-    Raises
-    ------
-    UsageError
-        See `check_predictions`.
-
-    References
-    ----------
-    Guo, C. et al. (2017). On calibration of modern neural networks. ICML. Section 4.2.
-    """
-    from scipy.optimize import minimize_scalar
-
-    labels, probabilities = check_predictions(labels, probabilities)
-    if (probabilities.argmax(axis=1) == labels).all():
-        return 1.0
-    logarithms = _log(probabilities)
-    of_label = logarithms[np.arange(len(labels)), labels]
-
-    def loss(log_temperature: float) -> float:
-        beta = math.exp(-log_temperature)
-        return float((_log_sum_exp(logarithms * beta)[:, 0] - of_label * beta).mean())
-
-    bounds = tuple(math.log(bound) for bound in TEMPERATURE_BOUNDS)
-    found = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-5})
-    return math.exp(found.x) if found.fun < loss(0.0) else 1.0
-
-
-def apply_temperature(
-    probabilities: NDArray[np.floating], temperature: float
-) -> NDArray[np.floating]:
-    """Return ``softmax(log(p) / T)``; the order of the classes stays as it was.
-
-    Parameters
-    ----------
-    probabilities : ndarray of shape (n, k), floating
-        No negative ones; n may be 0. A probability of 0 counts as `SMALLEST_PROBABILITY`.
-    temperature : float
-        Positive, as `fit_temperature` returns it.
-
-    Returns
-    -------
-    ndarray of shape (n, k), same dtype
-        Rows sum to 1.
-
-    Raises
-    ------
-    UsageError
-        If the temperature is not a positive number.
-    """
-    if not (math.isfinite(temperature) and temperature > 0):
-        raise UsageError(f"temperature {temperature}: must be a positive number")
-    scaled = _log(probabilities) / temperature
-    return np.exp(scaled - _log_sum_exp(scaled)).astype(probabilities.dtype)
-
-
-def threshold_for_error_rate(
-    labels: ArrayLike, probabilities: ArrayLike, error_rate: float
-) -> float:
-    """Return the smallest confidence from which on predictions may be accepted.
-
-    Among the predictions with ``confidence >= threshold``, at most the share `error_rate` is wrong
-    on these data. Of all such thresholds it is the one that accepts the most. Predictions
-    of equal confidence are accepted or refused together.
-
-    Parameters
-    ----------
-    labels : array-like of shape (n,), integer
-    probabilities : array-like of shape (n, k), floating
-    error_rate : float
-        From 0 to 1.
-
-    Returns
-    -------
-    float
-        The lowest confidence that is accepted; 0.0 where everything may be; `ACCEPT_NOTHING`, just
-        above 1, where even the surest predictions are wrong too often.
-
-    Raises
-    ------
-    UsageError
-        If `error_rate` is not a share, or see `check_predictions`.
-    """
-    if not 0 <= error_rate <= 1:
-        raise UsageError(f"error rate {error_rate}: must lie between 0 and 1")
-    labels, probabilities = check_predictions(labels, probabilities)
-    predicted, confidence = predictions_of(probabilities)
-    surest_first = np.argsort(-confidence, kind="stable")
-    confidence = confidence[surest_first]
-    wrong = (predicted != labels)[surest_first]
-    error_share = np.cumsum(wrong) / np.arange(1, len(wrong) + 1)
-    # Only after the last of equal confidences can a line be drawn.
-    is_last_of_equals = np.append(confidence[1:] != confidence[:-1], True)
-    possible = np.flatnonzero(is_last_of_equals & (error_share <= error_rate))
-    if len(possible) == 0:
-        return ACCEPT_NOTHING
-    if possible[-1] == len(wrong) - 1:
-        return 0.0
-    return float(confidence[possible[-1]])
 
 
 def classification_table(metrics: Mapping[str, Any]) -> list[dict[str, str | float | int]]:
@@ -332,35 +181,36 @@ def percent(share: float, decimals: int = 2) -> str:
     return f"{100 * share:.{decimals}f}\N{NO-BREAK SPACE}%"
 
 
-def _check_probabilities(probabilities: ArrayLike) -> NDArray[np.floating]:
-    probabilities = np.asarray(probabilities)
-    shape, dtype = probabilities.shape, probabilities.dtype
-    if len(shape) != 2 or shape[0] < 1 or shape[1] < 2 or not np.issubdtype(dtype, np.floating):
+def _accuracy(right: NDArray[np.bool_]) -> dict[str, Any]:
+    n, correct = len(right), int(right.sum())
+    return {
+        "n": n,
+        "errors": n - correct,
+        "accuracy": correct / n,
+        "accuracy_interval_95": list(wilson_interval(correct, n)),
+    }
+
+
+def _with_and_without(right: NDArray[np.bool_], disputed: ArrayLike) -> dict[str, Any]:
+    """Return the mistakes among the disputed samples, and the accuracy on all others."""
+    indices, n = np.asarray(disputed), len(right)
+    if indices.size == 0:
+        indices = indices.astype(np.intp)
+    if indices.ndim != 1 or not np.issubdtype(indices.dtype, np.integer):
         raise UsageError(
-            f"probabilities of shape {shape}, {dtype}: must be floating, of at least one row and"
-            " two classes"
+            f"disputed samples of shape {indices.shape}, {indices.dtype}: give indices"
         )
-    is_distribution = (
-        np.isfinite(probabilities).all()
-        and probabilities.min() >= 0
-        and np.abs(probabilities.sum(axis=1, dtype=np.float64) - 1).max() <= ROW_SUM_TOLERANCE
-    )
-    if not is_distribution:
+    if not np.isin(indices, np.arange(n)).all() or len(np.unique(indices)) == n:
         raise UsageError(
-            "probabilities with rows that are negative, not finite or do not sum to 1: give the"
-            " output of a softmax, not logits"
+            f"disputed samples {indices.min()} to {indices.max()}: must be indices of some of the"
+            f" {n} samples, not of all"
         )
-    return probabilities
-
-
-def _log(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
-    return np.log(np.maximum(probabilities, SMALLEST_PROBABILITY, dtype=np.float64))
-
-
-def _log_sum_exp(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return log(sum(exp(values))) of each row, shape (n, 1), without overflow."""
-    largest = values.max(axis=1, keepdims=True)
-    return largest + np.log(np.exp(values - largest).sum(axis=1, keepdims=True))
+    is_disputed = np.zeros(n, dtype=bool)
+    is_disputed[indices] = True
+    return {
+        "disputed": {"n": int(is_disputed.sum()), "errors": int((is_disputed & ~right).sum())},
+        "without_disputed": _accuracy(right[~is_disputed]),
+    }
 
 
 def _per_class(matrix: NDArray[np.integer], class_names: Sequence[str]) -> dict[str, Any]:

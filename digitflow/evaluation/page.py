@@ -10,7 +10,7 @@ from html import escape
 from typing import Any
 from urllib.parse import quote
 
-from digitflow.evaluation.metrics import most_confused, percent
+from digitflow.evaluation.metrics import percent
 
 STYLE = """
 :root {
@@ -44,9 +44,10 @@ a { color: var(--link); }
 }
 .headline dt, .figures dt { color: var(--soft); }
 .headline dd { margin: 0; font-size: clamp(2.6rem, 9vw, 4rem); font-weight: 700; line-height: 1.1; }
+.disputed { margin: 1rem 0 0; max-width: none; }
 .headline dd, .figures dd, td { font-variant-numeric: tabular-nums; }
 .figures {
-  display: grid; grid-template-columns: repeat(auto-fit, minmax(11.5rem, 1fr)); gap: .6rem;
+  display: grid; grid-template-columns: repeat(auto-fit, minmax(10rem, 1fr)); gap: .6rem;
   margin: 0;
 }
 .figures div { padding: .6rem .9rem; background: var(--card); border-radius: .4rem; }
@@ -62,7 +63,9 @@ table { border-collapse: collapse; margin: .5rem 0; }
 th, td { padding: .3rem .9rem .3rem 0; border-bottom: 1px solid var(--line); text-align: left; }
 th { vertical-align: top; }
 thead th { color: var(--soft); font-weight: 600; }
-.numbers th:not(:first-child), .numbers td { text-align: right; padding-left: 1rem; }
+.numbers th:not(:first-child, .text), .numbers td:not(.text) {
+  text-align: right; padding-left: 1rem;
+}
 .facts th { color: var(--soft); font-weight: 400; }
 .facts td { overflow-wrap: anywhere; min-width: 8rem; }
 @media (max-width: 48rem) {
@@ -88,13 +91,21 @@ class Picture:
     png: bytes
 
 
+@dataclass(frozen=True)
+class Table:
+    """A table of the report: counts are whole numbers, shares are floats from 0 to 1."""
+
+    heading: str
+    explanation: str  # one or two sentences for the reader
+    rows: Sequence[Mapping[str, Any]]  # alike; the first column names the row
+
+
 def report_page(
     title: str,
     notes: Sequence[str],
     metrics: Mapping[str, Any],
-    table: Sequence[Mapping[str, str | float | int]],
+    sections: Sequence[Picture | Table],
     facts: Mapping[str, str],
-    pictures: Sequence[Picture],
     files: Sequence[str],
 ) -> str:
     """Return the whole page.
@@ -106,11 +117,10 @@ def report_page(
         Warnings, shown in boxes above everything else.
     metrics : mapping
         As `digitflow.evaluation.metrics.compute_metrics` returns it.
-    table : sequence of mapping
-        As `digitflow.evaluation.metrics.classification_table` returns it.
+    sections : sequence of Picture or Table
+        In the order of the page.
     facts : mapping of str to str
         What a reader should know about the run.
-    pictures : sequence of Picture
     files : sequence of str
         Names of the files beside the page, to link to.
     """
@@ -135,10 +145,10 @@ def report_page(
             ),
             _headline(metrics),
             _figures(metrics),
+            _disputed(metrics),
             "</header>",
             "<main>",
-            *(_picture(picture) for picture in pictures),
-            _section("By class", _class_table(table)),
+            *(_picture(part) if isinstance(part, Picture) else _table(part) for part in sections),
             _section("About this run", _facts_table(facts)) if facts else "",
             _section("Files", _links(files)),
             "</main>",
@@ -147,15 +157,6 @@ def report_page(
             "",
         ]
     )
-
-
-def confusions_in_words(metrics: Mapping[str, Any]) -> str:
-    """Return the most frequent mistakes as a sentence."""
-    pairs = [
-        f"{true} read as {predicted} ({count:,})"
-        for true, predicted, count in most_confused(metrics)
-    ]
-    return f"Most often: {', '.join(pairs)}." if pairs else "There is no mistake."
 
 
 def _headline(metrics: Mapping[str, Any]) -> str:
@@ -181,7 +182,21 @@ def _figures(metrics: Mapping[str, Any]) -> str:
             ("mean confidence", percent(metrics["mean_confidence"])),
             ("calibration error", percent(metrics["expected_calibration_error"])),
             ("log loss", f"{metrics['log_loss']:.4f}"),
+            ("Brier score", f"{metrics['brier_score']:.4f}"),
         ],
+    )
+
+
+def _disputed(metrics: Mapping[str, Any]) -> str:
+    if "disputed" not in metrics:
+        return ""
+    disputed, rest = metrics["disputed"], metrics["without_disputed"]
+    low, high = rest["accuracy_interval_95"]
+    return (
+        f'<p class="disputed">Disputed labels, on which people do not agree: {disputed["n"]:,};'
+        f" {disputed['errors']:,} of the errors are among them. Without them the accuracy is"
+        f" <strong>{percent(rest['accuracy'])}</strong>, with {rest['errors']:,} errors in"
+        f" {rest['n']:,} samples (95 % interval {percent(low)} to {percent(high)}).</p>"
     )
 
 
@@ -204,18 +219,24 @@ def _picture(picture: Picture) -> str:
     )
 
 
-def _class_table(table: Sequence[Mapping[str, str | float | int]]) -> str:
-    columns = list(table[0])
-    head = "".join(f'<th scope="col">{escape(column)}</th>' for column in columns)
+def _table(table: Table) -> str:
+    columns = list(table.rows[0])
+    texts = {
+        c for c in columns[1:] if any(isinstance(row[c], str) and row[c] for row in table.rows)
+    }
+    kind = {column: ' class="text"' if column in texts else "" for column in columns}
+    head = "".join(f'<th scope="col"{kind[column]}>{escape(column)}</th>' for column in columns)
     body = "\n".join(
-        f'<tr><th scope="row">{escape(str(row["class"]))}</th>'
-        + "".join(f"<td>{_cell(row[column])}</td>" for column in columns[1:])
+        f'<tr><th scope="row">{escape(str(row[columns[0]]))}</th>'
+        + "".join(f"<td{kind[column]}>{_cell(row[column])}</td>" for column in columns[1:])
         + "</tr>"
-        for row in table
+        for row in table.rows
     )
-    return (
+    return _section(
+        table.heading,
+        f"<p>{escape(table.explanation)}</p>\n"
         '<div class="scroll" tabindex="0"><table class="numbers">\n'
-        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table></div>"
+        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table></div>",
     )
 
 

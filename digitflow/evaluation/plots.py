@@ -7,35 +7,44 @@ from functools import partial
 import numpy as np
 import seaborn
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap, PowerNorm
+from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from digitflow.errors import UsageError
-from digitflow.evaluation.digit_grids import misclassified_figure, sample_predictions_figure
+from digitflow.evaluation.confidence_plots import reliability_figure, risk_coverage_figure
+from digitflow.evaluation.digit_grids import (
+    augmentation_figure,
+    misclassified_figure,
+    sample_predictions_figure,
+)
 from digitflow.evaluation.drawing import (
     BLUE,
     INK,
     PALE,
+    RIGHT_COLOURS,
     VERMILION,
+    WRONG_COLOURS,
+    WRONG_POWER,
+    dress_axes,
     new_figure,
     nothing_to_show,
     short,
 )
 from digitflow.evaluation.metrics import percent
+from digitflow.evaluation.robustness_plot import robustness_figure
 
 __all__ = [
+    "augmentation_figure",
     "confusion_matrix_figure",
     "misclassified_figure",
+    "reliability_figure",
+    "risk_coverage_figure",
+    "robustness_figure",
     "sample_predictions_figure",
     "training_history_figure",
 ]
-
-RIGHT_COLOURS = LinearSegmentedColormap.from_list("right", ["#f2f7fb", "#6fb0da"])
-WRONG_COLOURS = LinearSegmentedColormap.from_list(
-    "wrong", ["#ffffff", "#fdd9b0", "#f08a3c", "#8c2d04"]
-)
 
 #: Above this many classes the cells of a confusion matrix hold the count alone.
 MOST_CLASSES_WITH_SHARES = 12
@@ -92,7 +101,7 @@ def _colour_cells(axes: Axes, shares: NDArray[np.floating]) -> None:
         shares,
         mask=is_hit,
         cmap=WRONG_COLOURS,
-        norm=PowerNorm(gamma=0.3, vmin=0, vmax=1),
+        norm=PowerNorm(gamma=WRONG_POWER, vmin=0, vmax=1),
         cbar_kws={"ticks": [0, 0.001, 0.01, 0.1, 0.3, 1], "shrink": 0.6, "aspect": 30, "pad": 0.02},
         **common,
     )
@@ -189,9 +198,7 @@ def _dress_curves(axes: Axes, name: str) -> None:
     axes.set_title(name, fontsize=13, color=INK)
     axes.set_xlabel("epoch", fontsize=10.5)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True, min_n_ticks=1))
-    axes.tick_params(labelsize=9.5)
-    axes.grid(axis="y", color=PALE, linewidth=0.8)
-    axes.spines[["top", "right"]].set_visible(False)
+    dress_axes(axes)
 
 
 def _draw_curve(axes: Axes, values: Sequence[float], name: str, colour: str, style: str) -> None:

@@ -1,6 +1,7 @@
 """The figures: what they say, that they can be read, and that nothing global is touched."""
 
 import io
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -10,10 +11,15 @@ from matplotlib.text import Text
 from PIL import Image
 
 from digitflow.errors import UsageError
-from digitflow.evaluation.drawing import DPI
+from digitflow.evaluation.corruptions import CORRUPTIONS, measure_robustness
+from digitflow.evaluation.drawing import BLUE, DPI, VERMILION
 from digitflow.evaluation.plots import (
+    augmentation_figure,
     confusion_matrix_figure,
     misclassified_figure,
+    reliability_figure,
+    risk_coverage_figure,
+    robustness_figure,
     sample_predictions_figure,
     training_history_figure,
 )
@@ -36,12 +42,23 @@ def texts(figure: Figure) -> list[str]:
     ]
 
 
-def rendered(figure: Figure) -> np.ndarray:
-    """Return the saved picture as grey values, having looked that there is something in it."""
+def in_colour(figure: Figure) -> np.ndarray:
+    """Return the saved picture as (height, width, 3)."""
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=DPI)
     with Image.open(stream) as image:
-        pixels = np.asarray(image.convert("L"))
+        return np.asarray(image.convert("RGB"))
+
+
+def count_of(colour: str, figure: Figure) -> int:
+    """Return how many pixels of the saved picture have this colour."""
+    wanted = [int(colour[place : place + 2], 16) for place in (1, 3, 5)]
+    return int((in_colour(figure) == wanted).all(axis=2).sum())
+
+
+def rendered(figure: Figure) -> np.ndarray:
+    """Return the saved picture as grey values, having looked that there is something in it."""
+    pixels = np.asarray(Image.fromarray(in_colour(figure)).convert("L"))
     assert pixels.min() < 80
     assert pixels.max() == 255
     assert not pyplot.get_fignums()
@@ -201,3 +218,141 @@ def test_history_survives_numbers_that_are_not_finite() -> None:
     figure = training_history_figure({"loss": [1.0, infinite, nan], "accuracy": [nan, nan, nan]})
     rendered(figure)
     assert "training: nan" in texts(figure)
+
+
+def calibrated(confidences: list[float], n_each: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return labels and probabilities of two classes, right as often as the confidence says."""
+    confidence = np.repeat(confidences, n_each)
+    right = np.concatenate([np.arange(n_each) < round(c * n_each) for c in confidences])
+    return np.where(right, 0, 1), np.column_stack([confidence, 1 - confidence])
+
+
+def test_reliability_of_honest_confidences_lies_on_the_line() -> None:
+    figure = reliability_figure(*calibrated([0.6, 0.75, 0.9], 1000))
+    rendered(figure)
+    upper, lower = figure.axes
+    (points,) = (bars.lines[0] for bars in upper.containers)
+    np.testing.assert_allclose(points.get_xdata(), [0.6, 0.75, 0.9])
+    np.testing.assert_allclose(points.get_ydata(), [0.6, 0.75, 0.9])
+    assert sum(text.get_text() == "1,000" for text in lower.texts) == 3
+    assert count_of(BLUE, figure) > 200
+    assert count_of(VERMILION, figure) == 0
+    assert {"confidence", "share that is right", "samples"} <= set(texts(figure))
+
+
+def test_reliability_marks_what_is_off_and_pales_what_is_few() -> None:
+    labels, probabilities = calibrated([0.6], 1000)
+    # Right in 600 of 1,000 at a confidence of 95 %; and five samples, which tell nothing.
+    probabilities[:] = [0.95, 0.05]
+    few_labels, few = calibrated([0.7], 5)
+    labels, probabilities = np.append(labels, few_labels), np.vstack([probabilities, few])
+    figure = reliability_figure(labels, probabilities)
+    rendered(figure)
+    off, pale = figure.axes[0].containers
+    assert off.lines[0].get_ydata().tolist() == [0.6]
+    assert pale.lines[0].get_xdata() == pytest.approx([0.7])
+    assert off.lines[0].get_marker() != pale.lines[0].get_marker()
+    assert count_of(VERMILION, figure) > 50
+    assert count_of(BLUE, figure) == 0
+    assert {"further off than chance explains", "1,000", "5"} <= set(texts(figure))
+
+
+@pytest.mark.parametrize("figure_of", [reliability_figure, risk_coverage_figure])
+@pytest.mark.parametrize("label", [0, 1])
+def test_confidence_pictures_of_all_or_nothing(figure_of: Callable, label: int) -> None:
+    labels = np.full(50, label)
+    rendered(figure_of(labels, np.tile([1.0, 0.0], (50, 1))))
+    rendered(figure_of(labels[:1], np.array([[0.5, 0.5]])))
+
+
+def test_risk_coverage_draws_the_curve_and_says_the_risks() -> None:
+    confidence = np.linspace(0.99, 0.51, 1000)
+    # One in ten of the less sure half is wrong, and nothing else.
+    wrong = (np.arange(1000) >= 500) & (np.arange(1000) % 10 == 9)
+    figure = risk_coverage_figure(wrong.astype(int), np.column_stack([confidence, 1 - confidence]))
+    rendered(figure)
+    (curve,) = (line for line in figure.axes[0].lines if line.get_drawstyle() == "steps-pre")
+    coverage, risk = curve.get_data()
+    assert coverage[-1] == 1
+    assert risk[-1] == 0.05
+    assert risk[coverage <= 0.5].max() == 0
+    found = texts(figure)
+    # 30 of the surest 800 are wrong, 40 of 900, 50 of all.
+    assert {"3.75 %", "4.44 %", "5.00 %"} <= set(found)
+    assert {"refusing at random", "refusing the least sure first"} <= set(found)
+    assert count_of(BLUE, figure) > 500
+
+
+def test_risk_coverage_of_a_good_model_is_seen_from_near() -> None:
+    labels = (np.arange(1000) == 999).astype(int)
+    confidence = np.linspace(0.99, 0.51, 1000)
+    figure = risk_coverage_figure(labels, np.column_stack([confidence, 1 - confidence]))
+    rendered(figure)
+    assert figure.axes[0].get_xlim()[0] == pytest.approx(0.9)
+    assert "0.10 %" in texts(figure)
+    assert "0.00 %" in texts(figure)
+
+
+def column_of_ink(images: np.ndarray) -> np.ndarray:
+    return np.eye(28)[images.sum(axis=1, dtype=int).argmax(axis=1)]
+
+
+def test_robustness_shows_every_corruption_with_its_accuracy_and_strength() -> None:
+    images = np.zeros((30, 28, 28), np.uint8)
+    images[:, 4:24, 12:16] = 255
+    rows = measure_robustness(column_of_ink, images, np.full(30, 12))
+    for row in rows:
+        row["accuracy"] = 0.9 - 0.1 * row["severity"] if row["corruption"] == "blur" else 0.987
+    figure = robustness_figure(rows, images[0])
+    height, width = rendered(figure).shape
+    assert 700 < height < width <= 1250
+    found = texts(figure)
+    assert {*CORRUPTIONS, "80.0 %", "40.0 %", "severity 5, severe", "σ 1.5 px"} <= set(found)
+    assert found.count("98.7 %") == 5 * (len(CORRUPTIONS) - 1)
+    assert "98.7 % of these 30 samples are read right as they are; corrupted:" in found
+    drawn = [np.asarray(image.get_array()) for image in figure.axes[0].images]
+    assert len(drawn) == 5 * len(CORRUPTIONS)
+    np.testing.assert_array_equal(drawn[7], CORRUPTIONS["blur"](images[:1], 3)[0])
+
+
+def test_the_more_is_misread_the_darker_the_cell_behind_the_digit() -> None:
+    rows = measure_robustness(column_of_ink, np.full((4, 28, 28), 9, np.uint8), np.zeros(4, int))
+    for row in rows:
+        row["accuracy"] = 1 - 0.2 * row["severity"]
+    pixels = rendered(robustness_figure(rows, np.zeros((28, 28), np.uint8))).astype(int)
+    # Near the right edge of each cell of the first row, where nothing else is drawn.
+    corners = [pixels[96, 14 + 148 + 206 * column - 6] for column in range(1, 6)]
+    assert np.all(np.diff(corners) < 0)
+    # No corruption but noise and contrast puts ink on an empty image: the tile stays white.
+    blur = pixels[90 + 96 + 20 : 90 + 96 + 80, 162 + 20 : 162 + 80]
+    assert (blur == 255).all()
+
+
+def test_robustness_needs_all_rows() -> None:
+    with pytest.raises(UsageError, match="robustness rows"):
+        robustness_figure([{"corruption": "blur", "severity": 1, "accuracy": 1.0}], IMAGES[0])
+
+
+def test_augmentation_puts_the_original_at_the_left() -> None:
+    originals = np.zeros((2, 28, 28), np.uint8)
+    augmented = np.zeros((2, 3, 28, 28), np.uint8)
+    originals[1] = 255
+    augmented[1, 2] = 255
+    pixels = rendered(augmentation_figure(originals, augmented))
+    # Inside each tile, and away from its frame: black ink only where it was given.
+    tops = (46, 46 + 122)
+    lefts = (18, *(18 + 112 + 20 + 122 * column for column in range(3)))
+    means = [[pixels[y + 8 : y + 104, x + 8 : x + 104].mean() for x in lefts] for y in tops]
+    assert means == [[255, 255, 255, 255], [0, 255, 255, 0]]
+
+
+def test_augmentation_of_many_shows_eight_with_nine_each() -> None:
+    figure = augmentation_figure(IMAGES[:20], np.stack([IMAGES[:20]] * 15, axis=1))
+    rendered(figure)
+    assert len(figure.axes[0].images) == 8 * (1 + 9)
+
+
+@pytest.mark.parametrize("shape", [(3, 2, 28, 28), (2, 28, 28), (2, 0, 28, 28), (2, 2, 14, 14)])
+def test_augmented_images_must_fit_the_originals(shape: tuple[int, ...]) -> None:
+    with pytest.raises(UsageError, match=r"must be \(n, m, height, width\)"):
+        augmentation_figure(IMAGES[:2], np.zeros(shape, np.uint8))

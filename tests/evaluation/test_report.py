@@ -12,11 +12,14 @@ import pytest
 from PIL import Image
 
 from digitflow.errors import OutputError, UsageError
+from digitflow.evaluation.corruptions import CORRUPTIONS, measure_robustness
 from digitflow.evaluation.report import write_report
 
 PICTURES = [
     "confusion_matrix.png",
     "misclassified.png",
+    "reliability.png",
+    "risk_coverage.png",
     "sample_predictions.png",
     "training_history.png",
 ]
@@ -47,6 +50,36 @@ def hostile_inputs() -> dict[str, Any]:
     names = [HOSTILE, "$x$", "=1+1", *"三456789"]
     texts = {"title": HOSTILE, "notes": [HOSTILE], "facts": {HOSTILE: HOSTILE}}
     return inputs(errors=2, class_names=names, **texts)
+
+
+def full_inputs() -> dict[str, Any]:
+    """Return what `write_report` takes, with everything that may be left out."""
+    given = inputs(errors=4)
+
+    def certain_of_class_0(images: np.ndarray) -> np.ndarray:
+        return np.eye(10)[np.zeros(len(images), int)]
+
+    images, labels = given["images"], given["labels"]
+    convolution = {
+        "name": "conv1",
+        "kind": "Conv2D",
+        "output_shape": (12, 12, 24),
+        "parameters": np.int64(600),
+        "multiply_adds": 86_400,
+    }
+    dense = {
+        "name": HOSTILE,
+        "kind": "Dense",
+        "output_shape": "10",
+        "parameters": 34_570,
+        "multiply_adds": 34_560,
+    }
+    return given | {
+        "disputed": [0, 1, 50],
+        "robustness": measure_robustness(certain_of_class_0, images, labels),
+        "augmented": (images[:3], np.stack([images[:3]] * 9, axis=1)),
+        "layers": [convolution, dense],
+    }
 
 
 class Page(HTMLParser):
@@ -89,6 +122,14 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def full_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a report that has everything."""
+    folder = tmp_path_factory.mktemp("reports") / "full"
+    write_report(folder, **full_inputs())
+    return folder
+
+
 def page_of(folder: Path) -> Page:
     return Page((folder / "report.html").read_text(encoding="utf-8"))
 
@@ -99,9 +140,9 @@ def test_all_files_are_there_and_nothing_else(report: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("name", PICTURES)
-def test_pictures_open_and_are_not_blank(report: Path, name: str) -> None:
-    with Image.open(report / name) as image:
+@pytest.mark.parametrize("name", [*PICTURES, "augmentation.png", "robustness.png"])
+def test_pictures_open_and_are_not_blank(full_report: Path, name: str) -> None:
+    with Image.open(full_report / name) as image:
         image.load()
         assert image.format == "PNG"
         assert 700 <= image.width <= 1400
@@ -204,3 +245,106 @@ def test_a_folder_that_cannot_be_made_is_one_clear_error(tmp_path: Path) -> None
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OutputError, match="cannot be written"):
         write_report(tmp_path / "file" / "run", **inputs())
+
+
+HEADINGS = [
+    "Misread",
+    "Confusions",
+    "By class",
+    "Can the confidence be trusted?",
+    "What if the least sure were left to people?",
+    "Robustness",
+    "Robustness in numbers",
+    "Samples",
+    "Training",
+    "Augmentation",
+    "Network",
+    "About this run",
+    "Files",
+]
+
+
+def headings(page: Page) -> list[str]:
+    return [word for word in page.words if word in HEADINGS]
+
+
+def test_a_full_report_goes_from_the_result_to_how_it_came_about(full_report: Path) -> None:
+    assert headings(page_of(full_report)) == HEADINGS
+
+
+def test_what_was_not_given_is_not_in_the_report(report: Path) -> None:
+    page = page_of(report)
+    left_out = {"Robustness", "Robustness in numbers", "Augmentation", "Network"}
+    assert headings(page) == [heading for heading in HEADINGS if heading not in left_out]
+    assert "Disputed" not in page.text
+
+
+def test_disputed_labels_are_said_at_the_top(full_report: Path) -> None:
+    text = page_of(full_report).text
+    top = text[: text.index("Misread")]
+    # Samples 0 to 3 are misread; 0 and 1 are among the three disputed.
+    assert "Disputed labels, on which people do not agree: 3; 2 of the errors" in top
+    assert "with 2 errors in 397 samples" in top
+    assert "99.50 %" in top
+    metrics = json.loads((full_report / "metrics.json").read_text(encoding="utf-8"))
+    assert metrics["disputed"] == {"n": 3, "errors": 2}
+    assert metrics["without_disputed"]["accuracy"] == 395 / 397
+
+
+def test_robustness_is_a_picture_and_a_table(full_report: Path) -> None:
+    with (full_report / "robustness.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == 1 + 5 * len(CORRUPTIONS)
+    assert rows[1] == {"corruption": "noise", "severity": "1", "n": "400", "accuracy": "0.1"}
+    page = page_of(full_report)
+    assert page.text.count("severity 3") == 1
+    assert set(CORRUPTIONS) <= set(page.words)
+    assert "10.0 % are read right as they are, 10.0 % on average over all corruptions" in page.text
+    assert any("five severities" in image["alt"] for image in page.attributes("img"))
+
+
+def test_layers_are_a_table_with_totals(full_report: Path) -> None:
+    with (full_report / "layers.csv").open(newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["name"] for row in rows] == ["conv1", HOSTILE]
+    assert rows[0]["output_shape"] == "12 × 12 × 24"
+    assert rows[0]["parameters"] == "600"
+    text = page_of(full_report).text
+    assert "35,170 parameters and 120,960 multiply-adds per image" in text
+    assert HOSTILE in text
+    assert HOSTILE not in (full_report / "report.html").read_text(encoding="utf-8")
+
+
+def test_every_picture_of_a_full_report_has_words_and_a_file(full_report: Path) -> None:
+    page = page_of(full_report)
+    images = page.attributes("img")
+    assert len(images) == len(PICTURES) + 2
+    assert all(len(image["alt"]) > 30 for image in images)
+    links = {link["href"] for link in page.attributes("a")}
+    assert links | {"report.html"} == {path.name for path in full_report.iterdir()}
+
+
+def test_words_about_confidence_tell_the_numbers(report: Path) -> None:
+    text = page_of(report).text
+    # Two of 400 are wrong, all with the same confidence of 91 %.
+    assert "The 400 surest samples have a mean confidence of 91.00 %, and 99.50 % of them" in text
+    assert "Mistakes: 0.50 % if everything is accepted, 0.00 % if only the surest 99 %" in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"disputed": [400]}, "disputed samples"),
+        ({"robustness": [{"corruption": "none", "severity": 0, "n": 1, "accuracy": 1.0}]}, "rows"),
+        ({"robustness": []}, "robustness rows"),
+        ({"augmented": (np.zeros((2, 28, 28)), np.zeros((3, 1, 28, 28)))}, "augmented images"),
+        ({"layers": []}, "layers: give at least one"),
+        ({"layers": [{"name": "conv1", "kind": "Conv2D"}]}, "each with name, kind, output_shape"),
+    ],
+)
+def test_nothing_is_written_where_an_addition_does_not_fit(
+    tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        write_report(tmp_path / "run", **inputs(**changes))
+    assert not (tmp_path / "run").exists()
