@@ -3,9 +3,10 @@
 import gzip
 import math
 import struct
+import zipfile
 import zlib
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
 
@@ -16,6 +17,7 @@ IDX_TYPES: dict[int, np.dtype] = {0x08: np.dtype(np.uint8), 0x0C: np.dtype(">i4"
 
 MAX_BYTES = 1 << 30  # of unpacked content; EMNIST's largest file has 547 MB
 MAX_EXPANSION = 1100  # DEFLATE packs to no less than 1/1032
+GZIP_MAGIC = b"\x1f\x8b"
 
 
 def read_idx(path: Path, ndim: int) -> np.ndarray:
@@ -46,20 +48,42 @@ def read_idx(path: Path, ndim: int) -> np.ndarray:
     """
     try:
         with path.open("rb") as file:
-            packed = file.read(2) == b"\x1f\x8b"
-            largest = min(MAX_BYTES, path.stat().st_size * (MAX_EXPANSION if packed else 1))
-            file.seek(0)
-            if not packed:
-                return _read_stream(file, path, ndim, largest)
-            with gzip.open(file) as stream:
-                return _read_stream(stream, path, ndim, largest)
-    except (OSError, EOFError, zlib.error) as error:
+            return read_idx_stream(file, path.stat().st_size, str(path), ndim)
+    except OSError as error:
+        raise DatasetError(
+            f"{path}: cannot be read ({error.strerror or error}); replace it"
+        ) from error
+
+
+def read_idx_stream(file: IO[bytes], size: int, path: str, ndim: int) -> np.ndarray:
+    """Read IDX as `read_idx` does, from an open file.
+
+    Parameters
+    ----------
+    file : binary file
+        At its beginning; it can seek.
+    size : int
+        Of the file, bytes.
+    path : str
+        What messages call it.
+    ndim : int
+        How many dimensions it must have.
+    """
+    try:
+        packed = file.read(2) == GZIP_MAGIC
+        largest = min(MAX_BYTES, size * (MAX_EXPANSION if packed else 1))
+        file.seek(0)
+        if not packed:
+            return _read_stream(file, path, ndim, largest)
+        with gzip.open(file) as stream:
+            return _read_stream(stream, path, ndim, largest)
+    except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
         why = getattr(error, "strerror", None) or str(error)
         raise DatasetError(f"{path}: cannot be read ({why}); replace it") from error
 
 
 def _read_stream(
-    stream: BinaryIO | gzip.GzipFile, path: Path, ndim: int, largest: int
+    stream: IO[bytes] | gzip.GzipFile, path: str, ndim: int, largest: int
 ) -> np.ndarray:
     head = stream.read(4 + 4 * ndim)
     if len(head) < 4 + 4 * ndim:

@@ -17,10 +17,10 @@ from digitflow.errors import DatasetError, OutputError
 from digitflow.files import building_folder
 
 #: Goes up when the same input would be prepared otherwise.
-_RECIPE = 2
+_RECIPE = 3
 
 _FACTS = "facts.json"
-_FACTS_KEYS = {"name", "source", "digest", "class_names", "validation", "splits"}
+_FACTS_KEYS = {"name", "source", "digest", "class_names", "validation", "splits", "disputed"}
 SPLITS = ("train", "validation", "test")
 
 
@@ -29,7 +29,9 @@ class PreparedData:
     """A prepared data set on disk."""
 
     folder: Path  # where the splits lie
-    facts: Mapping[str, Any]  # name, digest, source, class names, and for each split n and digest
+    # Name, digest, source, class names; for each split n and digest; `disputed`, the indices of
+    # the test images whose label is known to be disputed.
+    facts: Mapping[str, Any]
 
     def load(self, split: str) -> tuple[np.ndarray, np.ndarray]:
         """Return images, uint8 (n, 28, 28), and labels, int64 (n,), of a split.
@@ -53,7 +55,7 @@ class PreparedData:
         return images, labels
 
 
-def prepared_location(name: str, validation_fraction: float, seed: int = 0) -> Path:
+def prepared_location(name: str | Path, validation_fraction: float, seed: int = 0) -> Path:
     """Return where a prepared data set is or will be: a digest of all that decides it is the name.
 
     Raises
@@ -64,7 +66,9 @@ def prepared_location(name: str, validation_fraction: float, seed: int = 0) -> P
     return _location(load_dataset(name), load_dataset(name, "test"), validation_fraction, seed)
 
 
-def prepare_dataset(name: str, validation_fraction: float = 0.1, seed: int = 0) -> PreparedData:
+def prepare_dataset(
+    name: str | Path, validation_fraction: float = 0.1, seed: int = 0
+) -> PreparedData:
     """Split a data set into train, validation and test, and store them.
 
     Whole writers are held out for validation where the writers are known, because a random split
@@ -73,8 +77,8 @@ def prepare_dataset(name: str, validation_fraction: float = 0.1, seed: int = 0) 
 
     Parameters
     ----------
-    name : str
-        A data set of the catalogue.
+    name : str or Path
+        A data set of the catalogue, or the path of one's own: see `load_dataset`.
     validation_fraction : float
         Share of the training images to hold out, in (0, 0.5].
     seed : int
@@ -146,7 +150,8 @@ def is_prepared(folder: Path) -> bool:
 
 def _location(train: Dataset, test: Dataset, validation_fraction: float, seed: int) -> Path:
     writers = None if train.writers is None else digest_of(train.writers)
-    recipe = json.dumps([_RECIPE, train.digest, test.digest, writers, validation_fraction, seed])
+    content = [train.digest, test.digest, writers, train.class_names]
+    recipe = json.dumps([_RECIPE, *content, validation_fraction, seed])
     key = hashlib.sha256(recipe.encode()).hexdigest()[:16]
     return settings.prepared_folder().resolve() / f"{train.name}-{key}"
 
@@ -170,6 +175,7 @@ def _store(
         "validation": _describe_validation(by_writer, train.writers is not None),
         "validation_fraction": validation_fraction,
         "seed": seed,
+        "disputed": test.disputed.tolist(),
         "splits": {
             split: {"n": len(labels), "digest": digest_of(images, labels)}
             for split, (images, labels) in splits.items()

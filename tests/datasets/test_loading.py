@@ -1,8 +1,6 @@
 import dataclasses
-import gzip
 import hashlib
 import os
-import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,20 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from datasets.mirror import Mirror, running_mirror, sending
+from datasets.samples import csv_text, drawn, libsvm, packed_idx, write_images, write_zip
 
 from digitflow.datasets import loading
-from digitflow.datasets.catalogue import DATASETS, MNIST_WRITERS, RemoteFile
-from digitflow.datasets.loading import load_dataset, resolve_dataset
+from digitflow.datasets.catalogue import DATASETS, MNIST_DISPUTED, MNIST_WRITERS, RemoteFile
+from digitflow.datasets.loading import check_dataset, load_dataset, resolve_dataset, short_name
 from digitflow.datasets.preparing import prepare_dataset
-from digitflow.errors import DatasetUnavailableError, UsageError
+from digitflow.errors import DatasetError, DatasetUnavailableError, UsageError
 
 TRAIN_DIGEST = "d18cfd466eb143ac1097fde604dba9eec4116885869d04cc648b510949f9e88c"
 TEST_DIGEST = "a0863a96c44e5666edbb30c4071ee79ca0514c621e6349c5967fc78e7305c891"
-
-
-def idx(array: np.ndarray, code: int = 0x08) -> bytes:
-    head = struct.pack(f">HBB{array.ndim}I", 0, code, array.ndim, *array.shape)
-    return gzip.compress(head + array.tobytes(), mtime=0)
 
 
 def small_mnist() -> tuple[dict[str, bytes], dict[str, bytes]]:
@@ -34,10 +28,10 @@ def small_mnist() -> tuple[dict[str, bytes], dict[str, bytes]]:
     for prefix, split, n in (("train", "train", 30), ("t10k", "test", 10)):
         images = generator.integers(0, 256, (n, 28, 28), np.uint8)
         labels = (np.arange(n) % 10).astype(np.uint8)
-        rows = generator.integers(0, 9, (2 * n, 8)).astype(">i4")
-        mnist[f"{prefix}-images-idx3-ubyte.gz"] = idx(images)
-        mnist[f"{prefix}-labels-idx1-ubyte.gz"] = idx(labels)
-        writers[f"qmnist-{split}-labels-idx2-int.gz"] = idx(rows, code=0x0C)
+        rows = generator.integers(0, 9, (2 * n, 8))
+        mnist[f"{prefix}-images-idx3-ubyte.gz"] = packed_idx(images)
+        mnist[f"{prefix}-labels-idx1-ubyte.gz"] = packed_idx(labels)
+        writers[f"qmnist-{split}-labels-idx2-int.gz"] = packed_idx(rows)
     return mnist, writers
 
 
@@ -61,16 +55,16 @@ def mirror(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:
         yield running
 
 
+def listed(contents: dict[str, bytes]) -> tuple[RemoteFile, ...]:
+    return tuple(
+        RemoteFile(name, hashlib.sha256(content).hexdigest(), len(content))
+        for name, content in contents.items()
+    )
+
+
 @pytest.fixture
 def small(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Make the small MNIST the one that is looked for, and return the empty cache."""
-
-    def listed(contents: dict[str, bytes]) -> tuple[RemoteFile, ...]:
-        return tuple(
-            RemoteFile(name, hashlib.sha256(content).hexdigest(), len(content))
-            for name, content in contents.items()
-        )
-
     info = dataclasses.replace(DATASETS["mnist"], files=listed(MNIST_FILES))
     monkeypatch.setitem(DATASETS, "mnist", info)
     writers = dataclasses.replace(loading.MNIST_WRITERS, files=listed(WRITER_FILES))
@@ -109,6 +103,7 @@ def test_mnist(
     assert dataset.writers.shape == (n,)
     assert len(np.unique(dataset.writers)) == n_writers
     assert dataset.digest == digest
+    assert dataset.disputed.tolist() == (list(MNIST_DISPUTED) if split == "test" else [])
     assert mirror.asked == []
 
 
@@ -136,7 +131,7 @@ def test_digits(mirror: Mirror) -> None:
 
 def test_the_arrays_are_not_writeable(small: Path) -> None:
     for dataset in (load_dataset("mnist"), load_dataset("digits")):
-        for array in (dataset.images, dataset.labels, dataset.writers):
+        for array in (dataset.images, dataset.labels, dataset.writers, dataset.disputed):
             assert array is None or not array.flags.writeable
 
 
@@ -248,6 +243,121 @@ def test_a_name_is_resolved_to_itself_without_a_download(small: Path, mirror: Mi
     assert resolve_dataset("mnist") == ("mnist", "")
     assert resolve_dataset("digits") == ("digits", "")
     assert mirror.asked == []
+
+
+@pytest.fixture
+def published(mirror: Mirror, monkeypatch: pytest.MonkeyPatch):
+    """Give what makes files those of a data set of the catalogue, to be had from the mirror."""
+
+    def publish(name: str, contents: dict[str, bytes]) -> None:
+        for file, content in contents.items():
+            mirror.answers[file] = sending(content)
+        info = dataclasses.replace(DATASETS[name], files=listed(contents), mirrors=(mirror.url,))
+        monkeypatch.setitem(DATASETS, name, info)
+
+    return publish
+
+
+def test_qmnist(published, mirror: Mirror) -> None:
+    images = drawn(12)
+    rows = np.stack([np.arange(12) % 10, np.full(12, 4), np.arange(12) + 500], axis=1)
+    contents = {}
+    for split, n in (("train", 8), ("test", 12)):
+        contents[f"qmnist-{split}-images-idx3-ubyte.gz"] = packed_idx(images[:n])
+        contents[f"qmnist-{split}-labels-idx2-int.gz"] = packed_idx(rows[:n])
+    published("qmnist", contents)
+    train, test = load_dataset("qmnist"), load_dataset("qmnist", "test")
+    assert sorted(mirror.asked) == sorted(f"/{name}" for name in contents)
+    np.testing.assert_array_equal(test.images, images)
+    assert test.labels.tolist() == rows[:, 0].tolist()
+    assert test.writers is not None
+    assert (test.writers.tolist(), test.writers.dtype) == (rows[:, 2].tolist(), np.int32)
+    assert test.disputed.tolist() == list(MNIST_DISPUTED)
+    assert (len(train), train.disputed.tolist()) == (8, [])
+    assert (test.name, test.class_names) == ("qmnist", tuple("0123456789"))
+
+
+@pytest.mark.parametrize(
+    ("name", "stored", "names"),
+    [("letters", [1, 26], ["A", "Z"]), ("balanced", [0, 46], ["0", "t"]), ("digits", [0, 9], "09")],
+)
+def test_emnist(
+    published, mirror: Mirror, tmp_path: Path, name: str, stored: list[int], names: list[str]
+) -> None:
+    images = drawn(2)
+    transposed = np.ascontiguousarray(images.transpose(0, 2, 1))
+    members = {}
+    for split in ("train", "test"):
+        start = f"gzip/emnist-{name}-{split}"
+        members[f"{start}-images-idx3-ubyte.gz"] = packed_idx(transposed)
+        members[f"{start}-labels-idx1-ubyte.gz"] = packed_idx(np.array(stored, np.uint8))
+    write_zip(tmp_path / "gzip.zip", members)
+    published(f"emnist-{name}", {"gzip.zip": (tmp_path / "gzip.zip").read_bytes()})
+    for split in ("train", "test"):
+        dataset = load_dataset(f"emnist-{name}", split)
+        np.testing.assert_array_equal(dataset.images, images)
+        assert [dataset.class_names[label] for label in dataset.labels] == list(names)
+        assert (dataset.name, dataset.writers) == (f"emnist-{name}", None)
+    assert mirror.asked == ["/gzip.zip"]
+    # The three parts share the one file.
+    assert [path.name for path in Path(os.environ["DIGITFLOW_DATA"]).iterdir()] == ["emnist"]
+
+
+def test_usps(published) -> None:
+    ink = np.where(drawn(3)[:, 6:22, 6:22] > 100, 1.0, -1.0)
+    published("usps", {"usps.bz2": libsvm(ink, [1, 4, 10]), "usps.t.bz2": libsvm(ink[:1], [2])})
+    train, test = load_dataset("usps"), load_dataset("usps", "test")
+    assert (train.labels.tolist(), test.labels.tolist()) == ([0, 3, 9], [1])
+    assert train.images.shape == (3, 28, 28)
+    assert "USPS, train" in train.source
+
+
+def test_every_name_of_the_catalogue_has_a_loader() -> None:
+    assert set(loading._LOADERS) == set(DATASETS)
+
+
+def test_a_path_is_loaded_prepared_and_named(tmp_path: Path, mirror: Mirror) -> None:
+    path = tmp_path / "my scans.csv"
+    path.write_text(csv_text(drawn(40), ["a", "b"] * 20))
+    check_dataset(path)
+    assert short_name(str(path)) == short_name(path) == "my-scans"
+    assert resolve_dataset(path) == (str(path), "")
+    dataset = load_dataset(str(path))
+    assert (dataset.name, dataset.class_names, len(dataset)) == ("my-scans", ("a", "b"), 32)
+    assert (dataset.note, dataset.writers, dataset.disputed.tolist()) == ("", None, [])
+    assert "CSV file 'my scans.csv', train; the test part is a fixed 20%" in dataset.source
+    prepared = prepare_dataset(path)
+    assert prepared.folder.name.startswith("my-scans-")
+    assert prepared.facts["class_names"] == ["a", "b"]
+    assert prepared.facts["source"] == dataset.source
+    assert mirror.asked == []
+
+
+def test_a_name_of_the_catalogue_comes_before_a_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_images(tmp_path, {f"digits/{n % 2}/{n}.png": image for n, image in enumerate(drawn(40))})
+    monkeypatch.chdir(tmp_path)
+    assert len(load_dataset("digits")) == 1437
+    for path in ("./digits", Path("digits"), tmp_path / "digits"):
+        assert len(load_dataset(path)) == 32
+        assert load_dataset(path).name == "own-digits"
+    Path("digits").rename("scans")
+    assert resolve_dataset("scans") == (str(tmp_path / "scans"), "")
+
+
+@pytest.mark.parametrize("load", [load_dataset, check_dataset], ids=["load", "check"])
+def test_paths_without_a_data_set_are_refused(tmp_path: Path, load) -> None:
+    (tmp_path / "notes.txt").write_text("notes")
+    for path in (tmp_path / "absent", "absent/folder", "absent.csv", Path("absent")):
+        with pytest.raises(UsageError, match="no such file or folder; give a folder of class fold"):
+            load(path)
+    with pytest.raises(UsageError, match=r"notes\.txt': is not a data set; give a folder of class"):
+        load(tmp_path / "notes.txt")
+    with pytest.raises(DatasetError, match="holds no folders of images"):
+        load(tmp_path)
+    with pytest.raises(UsageError, match="dataset '': unknown"):
+        load("")
 
 
 def test_unknown_names_are_refused() -> None:

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import shutil
@@ -64,6 +65,20 @@ def test_the_second_time_they_are_taken_as_they_are(prepared: PreparedData) -> N
 
     assert prepare_dataset("small") == prepared
     assert {file: file.stat().st_mtime_ns for file in prepared.folder.iterdir()} == written
+
+
+def test_the_disputed_test_images_are_known(datasets: dict[str, Dataset]) -> None:
+    assert prepare_dataset("small").facts["disputed"] == []
+    disputed = np.array([3, 7])
+    datasets["test"] = dataclasses.replace(make_dataset("test"), disputed=disputed)
+    assert prepare_dataset("small", seed=1).facts["disputed"] == [3, 7]
+
+
+def test_other_class_names_are_other_data(datasets: dict[str, Dataset]) -> None:
+    place = prepared_location("small", 0.1)
+    letters = dataclasses.replace(datasets["train"], class_names=tuple("abcdefghij"))
+    datasets["train"] = letters
+    assert prepared_location("small", 0.1) != place
 
 
 def test_whatever_decides_the_split_decides_the_place(datasets: dict[str, Dataset]) -> None:
@@ -191,6 +206,7 @@ def without(key: str, facts: dict) -> str:
         lambda facts: without("splits", facts),
         lambda facts: without("source", facts),
         lambda facts: without("class_names", facts),
+        lambda facts: without("disputed", facts),
     ],
 )
 def test_damaged_facts_are_refused_and_made_again(prepared: PreparedData, write) -> None:
