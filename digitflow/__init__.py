@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from digitflow.errors import DigitflowError
     from digitflow.images.normalising import normalise
     from digitflow.images.reading import read_image
-    from digitflow.learning.estimators import ANNClassifier, CNNClassifier
-    from digitflow.learning.exporting import load_estimator
+    from digitflow.learning.augmentation import Augmentation
+    from digitflow.learning.descriptions import load_estimator
+    from digitflow.learning.estimators import ANNClassifier, CNNClassifier, make_classifier
     from digitflow.models.predictor import Predictor
     from digitflow.models.reader import DigitReader
     from digitflow.scoring.folder import score_folder
@@ -22,13 +23,15 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "ANNClassifier": "digitflow.learning.estimators",
+    "Augmentation": "digitflow.learning.augmentation",
     "CNNClassifier": "digitflow.learning.estimators",
     "Dataset": "digitflow.datasets.loading",
     "DigitReader": "digitflow.models.reader",
     "DigitflowError": "digitflow.errors",
     "Predictor": "digitflow.models.predictor",
     "load_dataset": "digitflow.datasets.loading",
-    "load_estimator": "digitflow.learning.exporting",
+    "load_estimator": "digitflow.learning.descriptions",
+    "make_classifier": "digitflow.learning.estimators",
     "normalise": "digitflow.images.normalising",
     "read_image": "digitflow.images.reading",
     "score_folder": "digitflow.scoring.folder",
@@ -36,6 +39,7 @@ _HOMES = {
 
 __all__ = [
     "ANNClassifier",
+    "Augmentation",
     "CNNClassifier",
     "Dataset",
     "DigitReader",
@@ -43,6 +47,7 @@ __all__ = [
     "Predictor",
     "load_dataset",
     "load_estimator",
+    "make_classifier",
     "normalise",
     "read_image",
     "score_folder",

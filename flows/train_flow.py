@@ -10,6 +10,7 @@ import shlex
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from prefect.context import TaskRunContext
 from train_options import parse_arguments
 
 from digitflow import settings
-from digitflow.datasets.loading import check_dataset, resolve_dataset
+from digitflow.datasets.loading import check_dataset, resolve_dataset, short_name
 from digitflow.datasets.preparing import (
     is_prepared,
     open_prepared,
@@ -29,18 +30,20 @@ from digitflow.datasets.preparing import (
     prepared_location,
 )
 from digitflow.errors import OutputError
-from digitflow.models.registry import check_name
+from digitflow.models.registry import check_name, find_model
 
 
 @task(retries=2, retry_delay_seconds=[2, 10], retry_condition_fn=is_transient)
 def locate_data(dataset: str, validation_fraction: float) -> dict[str, str]:
     """Make sure the data set is there.
 
-    Returns its name; for a stand-in, a note why it is one; and where it is or will be prepared.
+    Returns what to load, a name or a path; what it is called; for a stand-in, a note why it is
+    one; and where it is or will be prepared.
     """
-    name, note = resolve_dataset(dataset)
-    prepared = prepared_location(name, validation_fraction)
-    return {"name": name, "note": note, "prepared": str(prepared)}
+    dataset, note = resolve_dataset(dataset)
+    prepared = prepared_location(dataset, validation_fraction)
+    name = short_name(dataset)
+    return {"dataset": dataset, "name": name, "note": note, "prepared": str(prepared)}
 
 
 def _key_of_prepared(context: TaskRunContext, parameters: dict[str, Any]) -> str:
@@ -51,7 +54,7 @@ def _key_of_prepared(context: TaskRunContext, parameters: dict[str, Any]) -> str
 @task(cache_key_fn=_key_of_prepared, persist_result=True, result_serializer="json")
 def prepare(located: dict[str, str], validation_fraction: float) -> str:
     """Split the data set and store the parts; return their folder."""
-    return str(prepare_dataset(located["name"], validation_fraction).folder)
+    return str(prepare_dataset(located["dataset"], validation_fraction).folder)
 
 
 @task
@@ -74,7 +77,7 @@ def export(prepared: str, draft: str) -> dict[str, dict[str, float]]:
 @task
 def evaluate(prepared: str, draft: str, report: str, title: str) -> dict[str, Any]:
     """Measure the draft on the test images and write the report."""
-    from digitflow.learning.training import evaluate_draft
+    from digitflow.learning.reporting import evaluate_draft
 
     return evaluate_draft(Path(prepared), Path(draft), Path(report), title)
 
@@ -116,6 +119,7 @@ def train(
     epochs: int | None = None,
     batch_size: int | None = None,
     learning_rate: float | None = None,
+    teachers: Sequence[str] = (),
     seed: int = 0,
     validation_fraction: float = 0.1,
     name: str | None = None,
@@ -127,6 +131,8 @@ def train(
 
     Returns the bundle's folder, the model's name and version, and whether it was promoted.
     """
+    for teacher in teachers:
+        find_model(teacher)  # an unknown one is refused before anything is done
     located = locate_data(dataset, validation_fraction)
     dataset, note = located["name"], located["note"]
     if note:
@@ -141,6 +147,7 @@ def train(
         "epochs": epochs,
         "batch_size": batch_size,
         "learning_rate": learning_rate,
+        "teachers": list(teachers),
         "seed": seed,
     }
 
@@ -212,7 +219,7 @@ def main() -> None:
     def checked_run() -> dict[str, Any]:
         # Before Prefect's server is started: what cannot work is said at once.
         dataset = arguments["dataset"]
-        name = check_name(arguments.get("name", dataset))
+        name = check_name(arguments.get("name", short_name(dataset)))
         _new_places(name, arguments.get("version", "new"))
         check_dataset(dataset)
         return train(**arguments, command=command)

@@ -8,7 +8,18 @@ from typing import TypeVar
 from digitflow.datasets.catalogue import DATASETS
 
 #: The networks that can be asked for; naming them here spares `--help` the import of TensorFlow.
-NETWORK_NAMES = ("fast", "ann")
+NETWORK_NAMES = (
+    "fast",
+    "accurate",
+    "tiny",
+    "ann",
+    "mlp",
+    "wide_ann",
+    "conv1",
+    "conv2",
+    "conv5",
+    "conv6",
+)
 
 Number = TypeVar("Number", int, float)
 
@@ -24,25 +35,39 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     )
     parser.add_argument(
         "--dataset",
-        choices=["auto", *DATASETS],
+        metavar="NAME_OR_PATH",
         default="auto",
-        help="auto takes MNIST if it is cached or can be downloaded, otherwise digits, which is "
-        "scikit-learn's and needs no network",
+        help=f"{', '.join(DATASETS)}; or the path of a folder of class folders (7/scan.png), of a "
+        ".csv or .npz, or of a folder of IDX files; auto takes MNIST if it is cached or can be "
+        "downloaded, otherwise digits, which is scikit-learn's and needs no network",
     )
     parser.add_argument(
         "--network",
         choices=NETWORK_NAMES,
         default="fast",
-        help="fast is convolutional; ann has dense layers only",
+        help="fast, accurate and tiny are convolutional, for what their names say; wide_ann has "
+        "dense layers only; the others are those of tutorials, to compare with",
     )
     for name, kind, what in [
         ("epochs", _positive(int), "passes over the training data"),
         ("batch-size", _positive(int), "images per step"),
-        ("learning-rate", _positive(float), "peak of the one-cycle schedule"),
+        ("learning-rate", _positive(float), "the highest of the schedule"),
     ]:
         parser.add_argument(
-            f"--{name}", type=kind, default=argparse.SUPPRESS, help=f"{what} (default: network's)"
+            f"--{name}",
+            type=kind,
+            default=argparse.SUPPRESS,
+            help=f"{what} (default: the network's recipe)",
         )
+    parser.add_argument(
+        "--teacher",
+        dest="teachers",
+        action="append",
+        default=[],
+        metavar="MODEL",
+        help="a registered model (name or name@version) whose answers are to be learned too; "
+        "give it several times for an ensemble",
+    )
     parser.add_argument(
         "--seed", type=_seed, default=0, help="of weights, order and augmentation, 0 to 2^32 - 1"
     )

@@ -56,7 +56,8 @@ def fitted():
 @pytest.fixture(scope="session")
 def pristine_bundle(fitted, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a small bundle; copy it before changing anything in it."""
-    from digitflow.learning.exporting import describe_estimator, write_golden, write_model_files
+    from digitflow.learning.descriptions import describe_estimator
+    from digitflow.learning.exporting import write_golden, write_model_files
     from digitflow.models.bundle import write_bundle
 
     classifier, data = fitted

@@ -9,7 +9,7 @@ from typing import Any
 from digitflow import __version__
 from digitflow.errors import UsageError
 from digitflow.files import write_text
-from digitflow.learning.exporting import Estimator, rebuild_estimator
+from digitflow.learning.descriptions import Estimator, rebuild_estimator
 from digitflow.models.bundle import WEIGHTS
 
 _FACTS = "draft.json"

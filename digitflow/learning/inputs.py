@@ -1,111 +1,251 @@
-"""What the estimators accept as images and labels, and what the networks get."""
+"""What the estimators accept as images, and what the networks get."""
 
+import math
 import sys
+import warnings
+from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
 from digitflow.errors import UsageError
 from digitflow.models.tflite import IMAGE_SIZE
 
+#: Flat rows of a square number of features from this on can be pixels: 8x8.
+_FEWEST_PIXELS = 64
 #: Floats whose maximum lies between 1 and this could be of either range.
 _OVERSHOOT = 2.0
+#: Data that reaches this, and no more than 255, is taken for pixels of 0..255.
+_BRIGHT = 128
 
 
-def images_for_network(X: Any) -> np.ndarray:
-    """Bring images to what the networks take.
+@dataclass(frozen=True)
+class InputForm:
+    """What an estimator learned of the form of its training data, and holds all other data to."""
+
+    image_shape: tuple[int, int] | None  # height and width, px; None for mere features
+    size: tuple[int, int] | None  # to which images are brought, px; None leaves them as they are
+    # What becomes 0 and 1; None for features that are taken as they are.
+    value_range: tuple[float, float] | None
+
+    @property
+    def network_shape(self) -> tuple[int, int, int] | None:
+        """Height, width and channels of the network's input; None for features."""
+        shape = self.size or self.image_shape
+        return None if shape is None else (*shape, 1)
+
+
+def learn_form(
+    rows: np.ndarray, image_shape: tuple[int, int] | None, images_only: bool
+) -> InputForm:
+    """Return the form of training data.
 
     Parameters
     ----------
-    X : array-like of shape (n, 28, 28), (n, 28, 28, 1) or (n, 784)
-        Ink bright on black: integers 0..255, or floats 0..1 or 0..255. Floats that are nowhere
-        above 1 count as 0..1.
+    rows : ndarray of shape (n, n_features)
+    image_shape : tuple of (height, width), px, or None
+        As `flatten` returned it.
+    images_only : bool
+        Flat rows are images in any case, and all are brought to 28x28 and to 0..1.
+    """
+    shape = image_shape or _shape_of_flat(rows.shape[1], images_only)
+    size = (IMAGE_SIZE, IMAGE_SIZE) if images_only else None
+    return InputForm(shape, size, _learn_range(rows, images_only))
+
+
+def to_network(rows: np.ndarray, form: InputForm) -> np.ndarray:
+    """Return rows as the network takes them.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n, n_features)
+    form : InputForm
+
+    Returns
+    -------
+    ndarray of shape (n, height, width, 1) or (n, n_features), float32
+
+    Raises
+    ------
+    UsageError
+        If the values cannot be on the scale of the training data.
+    """
+    scaled = _to_unit_range(rows, form)
+    if form.image_shape is None:
+        return scaled
+    images = scaled.reshape(-1, *form.image_shape)
+    return _resize(images, form.size or form.image_shape)[..., np.newaxis]
+
+
+def flatten_alike(X: Any, form: InputForm) -> Any:
+    """Return images as rows of pixels, as `flatten`; refuse images of another shape.
+
+    Raises
+    ------
+    UsageError
+        If they have another height and width than the training images.
+    """
+    rows, image_shape = flatten(X)
+    if image_shape and form.image_shape and image_shape != form.image_shape:
+        shapes = ["x".join(map(str, shape)) for shape in (image_shape, form.image_shape)]
+        raise UsageError(
+            f"X has images of {shapes[0]} pixels, but the estimator was fitted on {shapes[1]}; "
+            "bring them to that size"
+        )
+    return rows
+
+
+def flatten(X: Any) -> tuple[Any, tuple[int, int] | None]:
+    """Return images as rows of pixels, as scikit-learn's checks want them, and their shape.
+
+    Parameters
+    ----------
+    X : array-like
+        (n, height, width) and (n, height, width, 1) become (n, height * width); all else stays
+        as it is.
+
+    Returns
+    -------
+    rows : array-like
+    image_shape : tuple of (height, width), px, or None
+        None where `X` was not in the form of images.
+
+    Raises
+    ------
+    UsageError
+        If it has more dimensions, or more than one channel.
+    """
+    if sparse.issparse(X) or hasattr(X, "columns"):
+        return X, None
+    try:
+        array = np.asarray(X)
+    except ValueError:  # rows of unequal length, which scikit-learn explains
+        return X, None
+    if array.ndim < 3:
+        return X, None
+    if array.ndim > 4 or (array.ndim == 4 and array.shape[3] != 1):
+        raise UsageError(
+            f"X has shape {array.shape}; images must be (n, height, width), "
+            "(n, height, width, 1) or flat (n, height * width), in grey"
+        )
+    n, height, width = array.shape[:3]
+    return array.reshape(n, height * width), (height, width)
+
+
+def _shape_of_flat(n_features: int, images_only: bool) -> tuple[int, int] | None:
+    """Return height and width of images that came as rows, px; None where they are none."""
+    side = math.isqrt(n_features)
+    if side * side == n_features and (images_only or n_features >= _FEWEST_PIXELS):
+        return side, side
+    if not images_only:
+        return None
+    warnings.warn(
+        f"{n_features} features are no square image; they count as one line of pixels. Give "
+        "images as (n, height, width)",
+        UserWarning,
+        stacklevel=5,
+    )
+    return 1, n_features
+
+
+def _learn_range(rows: np.ndarray, images_only: bool) -> tuple[float, float] | None:
+    """Return the values that are to become 0 and 1; None to leave what is not like pixels."""
+    low, high = float(rows.min()), float(rows.max())
+    if low >= 0 and high <= 1:
+        return 0.0, 1.0
+    if rows.dtype == np.uint8 or (low >= 0 and _BRIGHT <= high <= 255):
+        return 0.0, 255.0
+    return (min(low, 0.0), max(high, 0.0)) if images_only else None
+
+
+def _to_unit_range(rows: np.ndarray, form: InputForm) -> np.ndarray:
+    """Bring rows to the scale that the network was trained on, float32.
+
+    Images that come as 0..255 where the training data was 0..1, or the other way round, are
+    recognised and give the same result.
+    """
+    if form.value_range is None:
+        return np.asarray(rows, np.float32)
+    low, high = form.value_range
+    if form.image_shape is not None and form.value_range in {(0.0, 1.0), (0.0, 255.0)}:
+        high = _range_of_pixels(rows, high)
+    if low == 0 and high == 1:
+        return np.asarray(rows, np.float32)
+    if low == 0:
+        return np.multiply(rows, np.float32(1 / high), dtype=np.float32)
+    return ((rows - low) / (high - low)).astype(np.float32)
+
+
+def _range_of_pixels(rows: np.ndarray, fitted: float) -> float:
+    """Return the value of white in these rows, 1 or 255, given that of the training data."""
+    low, high = float(rows.min()), float(rows.max())
+    if rows.dtype == bool:
+        return 1.0
+    if fitted == 255:
+        if not (low >= 0 and high <= 255):
+            raise UsageError(
+                f"X has values from {low:g} to {high:g}, but the estimator was fitted on pixels "
+                "of 0..255; give the same"
+            )
+        if rows.dtype.kind == "f" and high <= 1:
+            return 1.0
+        if high == 1 or (rows.dtype.kind == "f" and high <= _OVERSHOOT):
+            raise UsageError(
+                f"X has nothing above {high:g}, but the estimator was fitted on pixels of 0..255: "
+                "is it 0..1? Give floats of at most 1, or 0..255 as uint8"
+            )
+        return 255.0
+    if not _mostly_outside_of_one(rows):
+        return 1.0
+    if low >= 0 and (rows.dtype == np.uint8 or _BRIGHT <= high <= 255):
+        return 255.0
+    if low >= 0 and high <= _OVERSHOOT:
+        return 1.0
+    raise UsageError(
+        f"X has values from {low:g} to {high:g}, but the estimator was fitted on 0..1; "
+        "scale X alike, or give 0..255 as uint8"
+    )
+
+
+def _mostly_outside_of_one(rows: np.ndarray) -> bool:
+    """Tell another scale from a few values that leave 0..1, as a MinMaxScaler gives."""
+    outside = np.count_nonzero(rows < 0) + np.count_nonzero(rows > 1)
+    return bool(outside > np.count_nonzero(rows) / 2)
+
+
+def _resize(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Bring images (n, height, width) to a size, px: bilinear, with anti-aliasing."""
+    if images.shape[1:] == size:
+        return images
+    vertical = _resampling_matrix(images.shape[1], size[0])
+    horizontal = _resampling_matrix(images.shape[2], size[1])
+    return vertical @ images @ horizontal.T
+
+
+def _resampling_matrix(length: int, size: int) -> np.ndarray:
+    """Return the (size, length) float32 matrix of a triangle filter, each row summing to 1."""
+    scale = length / size
+    centres = (np.arange(size) + 0.5) * scale - 0.5
+    distance = np.abs(centres[:, np.newaxis] - np.arange(length)) / max(scale, 1)
+    weights = np.maximum(1 - distance, 0)
+    return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def images_for_network(X: Any) -> np.ndarray:
+    """Bring images of MNIST's form to what a network of an exported model takes.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, 28, 28), uint8
 
     Returns
     -------
     ndarray of shape (n, 28, 28, 1), float32
         In 0..1.
-
-    Raises
-    ------
-    UsageError
-        If the shape, the type or a value is another.
     """
-    X = np.asarray(X)
-    if X.shape[1:] not in {
-        (IMAGE_SIZE, IMAGE_SIZE),
-        (IMAGE_SIZE, IMAGE_SIZE, 1),
-        (IMAGE_SIZE**2,),
-    }:
-        raise UsageError(
-            f"X has shape {X.shape}; images must be (n, 28, 28), (n, 28, 28, 1) or (n, 784)"
-        )
-    if len(X) == 0:
-        raise UsageError("X holds no images; give at least one")
-    if X.dtype.kind not in "buif":
-        raise UsageError(f"X has dtype {X.dtype}; pixels must be numbers")
-    return _unit_range(X).reshape(-1, IMAGE_SIZE, IMAGE_SIZE, 1)
-
-
-def _unit_range(X: np.ndarray) -> np.ndarray:
-    """Return the pixels as float32 in 0..1, whether they came as 0..255 or as 0..1."""
-    low, high = X.min(), X.max()
-    if not (low >= 0 and high <= 255):  # NaN fails too
-        raise UsageError(f"X has pixels from {low:g} to {high:g}; they must be 0..255 or 0..1")
-    if X.dtype.kind in "bf" and high <= 1:
-        return X.astype(np.float32)
-    if X.dtype.kind == "f" and high <= _OVERSHOOT:
-        raise UsageError(
-            f"X has floats up to {high:g}: 0..1 that went too far, or 0..255 of nearly black "
-            "images? Clip them to 0..1, or give 0..255 as uint8"
-        )
-    return np.multiply(X, np.float32(1 / 255), dtype=np.float32)
-
-
-def encode_labels(y: Any, n_images: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the sorted classes, and each label as an index into them (int64).
-
-    Raises
-    ------
-    UsageError
-        If there is not one label for each image, a label is missing, or all are the same.
-    """
-    y = np.asarray(y)
-    if y.ndim == 2 and y.shape[1] == 1:
-        y = y.ravel()
-    if y.shape != (n_images,):
-        raise UsageError(f"y has shape {y.shape}; there must be one label for each of {n_images}")
-    if y.dtype.kind == "f" and not np.array_equal(y, np.rint(y)):
-        raise UsageError("y holds numbers that are not whole; a classifier's labels are classes")
-    if y.dtype.kind not in "biufOUS":
-        raise UsageError(f"y has dtype {y.dtype}; labels are integers or strings")
-    try:
-        classes, codes = np.unique(y, return_inverse=True)
-    except TypeError as error:
-        raise UsageError("y mixes types or lacks labels; labels are integers or strings") from error
-    if len(classes) < 2:
-        raise UsageError(f"y holds one class only ({classes[0]!r}); a classifier needs two")
-    return classes, codes.astype(np.int64)
-
-
-def check_sample_weight(sample_weight: Any, n_images: int) -> np.ndarray | None:
-    """Return a copy of the weights, float32 (n,), because scikeras works on what it is given.
-
-    Raises
-    ------
-    UsageError
-        If there is not one for each image, or one is negative or not a number.
-    """
-    if sample_weight is None:
-        return None
-    weights = np.array(sample_weight, np.float32)
-    if weights.shape != (n_images,) or not (np.isfinite(weights) & (weights >= 0)).all():
-        raise UsageError(
-            f"sample_weight has shape {weights.shape}; there must be a number of 0 or more for "
-            f"each of {n_images} images"
-        )
-    return weights
+    return np.multiply(X, np.float32(1 / 255), dtype=np.float32)[..., np.newaxis]
 
 
 def check_number(
@@ -125,3 +265,15 @@ def check_number(
             f"of {low:g} or more" if high == sys.float_info.max else f"from {low:g} to {high:g}"
         )
         raise UsageError(f"{name}={value!r}: must be {what} {bounds}")
+
+
+def check_flag(name: str, value: Any) -> None:
+    """Refuse a hyper-parameter that is neither True nor False.
+
+    Raises
+    ------
+    UsageError
+        With the parameter's name and its value.
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise UsageError(f"{name}={value!r}: must be True or False")

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import binomtest
 
 from digitflow.datasets.preparing import PreparedData, open_prepared
 from digitflow.errors import BundleError, UnknownModelError
+from digitflow.evaluation.comparison import compare_predictions
 from digitflow.learning.drafts import library_versions, read_draft
 from digitflow.models.bundle import Bundle, write_bundle
 from digitflow.models.predictor import Predictor
@@ -69,12 +69,7 @@ def is_worse(labels: np.ndarray, old: np.ndarray, new: np.ndarray) -> bool:
     labels, old, new : ndarray of shape (n,), int
         True classes and the two predictions.
     """
-    lost = int(((old == labels) & (new != labels)).sum())
-    gained = int(((old != labels) & (new == labels)).sum())
-    if lost <= gained:
-        return False
-    test = binomtest(lost, lost + gained, alternative="greater")
-    return bool(test.pvalue < _SIGNIFICANCE)
+    return compare_predictions(labels, old, new).p_worse < _SIGNIFICANCE
 
 
 def _compare_with_current(data: PreparedData, bundle: Bundle) -> tuple[bool, str]:

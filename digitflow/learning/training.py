@@ -1,34 +1,30 @@
-"""The stages of a training run that make a model: fit, export, evaluate.
+"""The stages of a training run that make a model: fit, export; `reporting` evaluates it.
 
 Each takes and returns paths, so that an orchestrator can run, retry and time them one by one.
 Between the stages a model is a draft (`drafts`); the last stage is in `registering`.
 """
 
 import time
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from digitflow.datasets.preparing import PreparedData, open_prepared
-from digitflow.evaluation.metrics import (
-    apply_temperature,
-    compute_metrics,
-    fit_temperature,
-    threshold_for_error_rate,
-)
-from digitflow.evaluation.report import write_report
-from digitflow.learning.drafts import library_versions, load_draft, read_draft, update_draft
-from digitflow.learning.estimators import ANNClassifier, CNNClassifier
-from digitflow.learning.exporting import (
+from digitflow.evaluation.calibration import apply_temperature, fit_temperature
+from digitflow.evaluation.metrics import compute_metrics
+from digitflow.evaluation.selection import threshold_for_error_rate
+from digitflow.learning.descriptions import (
     Estimator,
-    compare_tflite,
     describe_estimator,
+    load_estimator,
     weights_of,
-    write_golden,
-    write_model_files,
 )
+from digitflow.learning.drafts import load_draft, read_draft, update_draft
+from digitflow.learning.estimators import make_classifier
+from digitflow.learning.exporting import compare_tflite, write_golden, write_model_files
 from digitflow.models.bundle import GOLDEN_LIMIT, WEIGHTS
 
 #: Among the validation images that are not `uncertain`, at most this share may be read wrongly.
@@ -41,34 +37,31 @@ _SMALL_BATCH = 32  # images per batch where the data set is too small for the de
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """What a training run may be told; None leaves a value to the estimator's default."""
+    """What a training run may be told; None leaves a value to the network's recipe."""
 
     network: str = "fast"  # a name of `digitflow.learning.networks.NETWORKS`
     epochs: int | None = None  # passes over the training data
     batch_size: int | None = None  # images per step
-    learning_rate: float | None = None  # peak of the schedule
+    learning_rate: float | None = None  # the highest of the schedule
+    teachers: Sequence[str] = ()  # models whose answers are to be learned too
     seed: int = 0  # of weights, order and augmentation
 
 
 def make_estimator(options: TrainingOptions, n_images: int, verbose: int = 0) -> Estimator:
     """Return the unfitted estimator that the options ask for.
 
-    A data set too small for the estimator's default epochs and batch size gets more and smaller
-    steps, unless the options say otherwise.
+    A data set too small for the recipe's epochs and batch size gets more and smaller steps,
+    unless the options say otherwise.
     """
-    estimator = (
-        ANNClassifier() if options.network == "ann" else CNNClassifier(network=options.network)
-    )
-    if n_images // estimator.batch_size * estimator.epochs < _MIN_STEPS // 2:
+    estimator = make_classifier(options.network, random_state=options.seed, verbose=verbose)
+    recipe = estimator.recipe()
+    if n_images // recipe.batch_size * recipe.epochs < _MIN_STEPS // 2:
         steps = max(1, n_images // _SMALL_BATCH)
         estimator.set_params(batch_size=_SMALL_BATCH, epochs=-(-_MIN_STEPS // steps))
-    told = {
-        field.name: getattr(options, field.name)
-        for field in fields(options)
-        if field.name in {"epochs", "batch_size", "learning_rate"}
-        and getattr(options, field.name) is not None
-    }
-    return estimator.set_params(**told, random_state=options.seed, verbose=verbose)
+    told = {name: getattr(options, name) for name in ("epochs", "batch_size", "learning_rate")}
+    return estimator.set_params(
+        **{name: value for name, value in told.items() if value is not None}
+    )
 
 
 def fit_draft(
@@ -98,7 +91,8 @@ def fit_draft(
     validation = data.load("validation")
     estimator = make_estimator(options, len(images), verbose)
     started = time.perf_counter()
-    estimator.fit(images, labels, validation_data=validation)
+    teachers = [load_estimator(name) for name in options.teachers]
+    estimator.fit(images, labels, X_val=validation[0], y_val=validation[1], teachers=teachers)
     seconds = time.perf_counter() - started
     facts = {
         "estimator": describe_estimator(estimator),
@@ -112,7 +106,7 @@ def fit_draft(
     (draft / WEIGHTS).write_bytes(weights_of(estimator))
     update_draft(draft, facts)
     return {
-        "epochs": estimator.epochs,
+        "epochs": len(estimator.history_["loss"]),
         "seconds": seconds,
         "validation_accuracy": facts["validation_metrics"]["accuracy"],
     }
@@ -135,33 +129,6 @@ def export_draft(prepared: Path, draft: Path) -> dict[str, dict[str, float]]:
     differences = compare_tflite(draft, images, labels, estimator.predict_proba(images))
     update_draft(draft, {"tflite": differences})
     return differences
-
-
-def evaluate_draft(prepared: Path, draft: Path, report: Path, title: str) -> dict[str, Any]:
-    """Measure the draft on the test images and write the report.
-
-    Returns
-    -------
-    dict
-        The metrics, as `compute_metrics` returns them.
-    """
-    data = open_prepared(prepared)
-    facts = read_draft(draft)
-    images, labels = data.load("test")
-    probabilities = apply_temperature(load_draft(draft).predict_proba(images), facts["temperature"])
-    metrics = write_report(
-        report,
-        title=title,
-        facts=_report_facts(data, facts),
-        notes=[facts["note"]] if facts["note"] else [],
-        images=images,
-        labels=labels,
-        probabilities=probabilities,
-        class_names=data.facts["class_names"],
-        history=facts["history"],
-    )
-    update_draft(draft, {"metrics": metrics})
-    return metrics
 
 
 def _calibration(
@@ -187,30 +154,3 @@ def _golden_images(data: PreparedData) -> np.ndarray:
     per_class = max(1, min(_GOLDEN_PER_CLASS, GOLDEN_LIMIT // len(classes)))
     chosen = [np.flatnonzero(labels == label)[:per_class] for label in classes]
     return images[np.concatenate(chosen)[:GOLDEN_LIMIT]]
-
-
-def _report_facts(data: PreparedData, facts: dict[str, Any]) -> dict[str, str]:
-    splits = data.facts["splits"]
-    parameters = facts["estimator"]["parameters"]
-    hidden = {"callbacks", "verbose"}
-    settings = ", ".join(f"{k}={v}" for k, v in parameters.items() if k not in hidden)
-    return {
-        "Data set": data.facts["source"],
-        "Images": ", ".join(f"{split} {splits[split]['n']:,}" for split in splits),
-        "Validation": data.facts["validation"],
-        "Estimator": f"{facts['estimator']['class']}({settings})",
-        "Fit": f"{facts['seconds']:.0f} s",
-        "Temperature": f"{facts['temperature']:.3f} (fitted on the validation images)",
-        "Uncertain below": (
-            f"{facts['thresholds']['uncertain_below']:.3f}, so that at most "
-            f"{STATED_ERROR_RATE:.1%} of the other validation images are read wrongly"
-        ),
-        **{
-            f"TFLite {file}": (
-                f"{row['accuracy']:.2%} of the test images, {row['size'] / 1000:.0f} kB, "
-                f"predictions unlike Keras': {row['changed']}"
-            )
-            for file, row in facts["tflite"].items()
-        },
-        "Libraries": ", ".join(f"{name} {v}" for name, v in library_versions().items()),
-    }

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from datasets.samples import drawn, write_images
 
 
 @pytest.fixture(scope="module")
@@ -66,12 +67,18 @@ def test_offline_a_run_ends_well_with_digits_and_says_so(first_run, place: Path)
 def test_a_run_leaves_report_and_model_and_nothing_else(first_run, place: Path):
     (report,) = (place / "reports").iterdir()
     assert {file.name for file in report.iterdir()} == {
+        "augmentation.png",
         "classification_report.csv",
         "confusion_matrix.png",
         "history.json",
+        "layers.csv",
         "metrics.json",
         "misclassified.png",
+        "reliability.png",
         "report.html",
+        "risk_coverage.png",
+        "robustness.csv",
+        "robustness.png",
         "sample_predictions.png",
         "training_history.png",
     }
@@ -123,6 +130,23 @@ def test_a_version_that_exists_is_refused_before_anything_is_done(first_run, run
     assert {file: file.read_bytes() for file in place.rglob("*") if file.is_file()} == before
 
 
+def test_a_folder_of_letters_is_trained_on(run_flow, place: Path, tmp_path: Path):
+    write_images(
+        tmp_path / "my letters",
+        {f"{'abC'[n % 3]}/{n}.png": image for n, image in enumerate(drawn(90))},
+    )
+
+    done = run_flow("--dataset", str(tmp_path / "my letters"), "--network", "ann", "--epochs", "1")
+
+    assert done.returncode == 0, done.stderr
+    assert "data       my-letters: " in done.stdout
+    (bundle,) = (entry for entry in (place / "models" / "my-letters").iterdir() if entry.is_dir())
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    assert manifest["class_names"] == ["C", "a", "b"]
+    assert "image folder 'my letters', train; the test part" in manifest["data"]["source"]
+    assert manifest["data"]["splits"]["test"]["n"] == 18
+
+
 def test_without_network_mnist_is_refused_in_one_line_that_helps(run_flow, place: Path):
     started = time.monotonic()
 
@@ -142,7 +166,9 @@ def test_without_network_mnist_is_refused_in_one_line_that_helps(run_flow, place
     ("arguments", "message"),
     [
         (["--network", "fats"], "invalid choice: 'fats'"),
-        (["--dataset", "minst"], "invalid choice: 'minst'"),
+        (["--dataset", "minst"], "dataset 'minst': unknown; did you mean 'mnist'?"),
+        (["--dataset", "no/such/folder"], "'no/such/folder': no such file or folder; give a fol"),
+        (["--dataset", ""], "dataset '': unknown; known are auto, mnist, digits"),
         (["--seed", "-1"], "must be from 0"),
         (["--dataset", "digits", "--version", "current"], "version 'current'"),
         (["--epochs", "many"], "invalid whole number value: 'many'"),

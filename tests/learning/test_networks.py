@@ -1,26 +1,81 @@
+import re
+
 import keras
 import numpy as np
 import pytest
 
 from digitflow.errors import UsageError
+from digitflow.learning.layer_table import layer_table
 from digitflow.learning.losses import SmoothedCrossentropy
 from digitflow.learning.networks import NETWORKS, network_by_name
 from digitflow.learning.schedules import one_cycle
+
+UNITS = {"thousand": 1e3, "million": 1e6}
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_network_ends_in_logits_and_probabilities(name: str):
     network = network_by_name(name)(7)
 
+    assert network.name == name
     assert [layer.name for layer in network.layers[-2:]] == ["logits", "probabilities"]
     found = network(np.zeros((2, 28, 28, 1), np.float32))
     assert found.shape == (2, 7)
     assert np.sum(found, axis=1) == pytest.approx(1, abs=1e-5)
 
 
-def test_the_sizes_in_the_docstrings_are_true():
-    assert round(NETWORKS["fast"](10).count_params() / 1000) == 62
-    assert round(NETWORKS["ann"](10).count_params() / 1000) == 538
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_sizes_in_the_docstring_are_true(name: str):
+    build = NETWORKS[name]
+    stated = re.search(
+        r"([\d.]+) (thousand|million) parameters, ([\d.]+) (thousand|million) multiply-adds",
+        build.__doc__ or "",
+    )
+    assert stated is not None
+    network = build(10)
+
+    for number, unit, counted in (
+        (stated[1], stated[2], network.count_params()),
+        (stated[3], stated[4], sum(row["multiply_adds"] for row in layer_table(network))),
+    ):
+        decimals = len(number.partition(".")[2])
+        assert f"{counted / UNITS[unit]:.{decimals}f}" == number
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_probabilities_stay_in_full_precision(name: str):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        network = network_by_name(name)(7)
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+    assert network.output.dtype == "float32"
+    assert network.get_layer("logits").compute_dtype == "bfloat16"
+
+
+def test_a_dense_network_takes_rows_of_a_table():
+    network = NETWORKS["ann"](3, (5,), hidden_layers=(8,), dropout=0, batch_norm=True)
+
+    assert network.input_shape == (None, 5)
+    assert network(np.zeros((2, 5), np.float32)).shape == (2, 3)
+    # Batch normalisation has its own offset; the output layer has none before it.
+    assert network.count_params() == 5 * 8 + 4 * 8 + 8 * 3 + 3
+
+
+@pytest.mark.parametrize(
+    ("dropout", "rates"), [(0.2, [0.2, 0.2]), ((0.3, 0.5), [0.3, 0.5]), (0, []), ((0, 0.5), [0.5])]
+)
+def test_dropout_is_one_share_or_one_for_each_hidden_layer(dropout: object, rates: list[float]):
+    network = NETWORKS["ann"](10, hidden_layers=(8, 4), dropout=dropout)
+
+    found = [layer.rate for layer in network.layers if isinstance(layer, keras.layers.Dropout)]
+    assert found == rates
+
+
+def test_too_few_dropouts_are_refused():
+    with pytest.raises(UsageError, match=r"dropout=\(0.3,\).* each of the 2 hidden layers"):
+        NETWORKS["ann"](10, hidden_layers=(8, 4), dropout=(0.3,))
 
 
 def test_the_training_flow_offers_every_network():
@@ -30,7 +85,7 @@ def test_the_training_flow_offers_every_network():
 
 
 def test_an_unknown_network_is_refused():
-    with pytest.raises(UsageError, match="choose one of fast, ann"):
+    with pytest.raises(UsageError, match="choose one of fast, accurate"):
         network_by_name("slow")
 
 

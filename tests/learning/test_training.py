@@ -8,9 +8,9 @@ from digitflow import settings
 from digitflow.datasets.preparing import open_prepared, prepare_dataset
 from digitflow.errors import UsageError
 from digitflow.learning.registering import is_worse, register_draft
+from digitflow.learning.reporting import evaluate_draft
 from digitflow.learning.training import (
     TrainingOptions,
-    evaluate_draft,
     export_draft,
     fit_draft,
     make_estimator,
@@ -151,6 +151,6 @@ def test_a_small_data_set_gets_more_and_smaller_steps():
     small = make_estimator(TrainingOptions(), 1_300)
     told = make_estimator(TrainingOptions(epochs=2, batch_size=64, seed=5), 1_300)
 
-    assert (large.epochs, large.batch_size) == (5, 256)
+    assert (large.recipe().epochs, large.recipe().batch_size) == (5, 256)
     assert small.epochs * 1_300 // small.batch_size > 600
     assert (told.epochs, told.batch_size, told.random_state) == (2, 64, 5)

@@ -1,0 +1,63 @@
+"""What a training learns from, and what it is validated on."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from digitflow.datasets.splitting import split_by_writer
+from digitflow.errors import UsageError
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """Images with what a training needs to know of them."""
+
+    images: np.ndarray  # (n, height, width, 1) or (n, n_features), float32
+    codes: np.ndarray  # (n,), int64: the number of the output that each should light up
+    weights: np.ndarray | None = None  # (n,), float64, 0 or more
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.codes)
+
+    def weighing(self) -> "Examples":
+        """Return the images that weigh anything."""
+        return self if self.weights is None else self.part(np.flatnonzero(self.weights))
+
+    def part(self, indices: np.ndarray) -> "Examples":
+        """Return some of the images."""
+        weights = None if self.weights is None else self.weights[indices]
+        return Examples(self.images[indices], self.codes[indices], weights)
+
+
+def hold_out(
+    examples: Examples, groups: Any, fraction: float | None, seed: int
+) -> tuple[Examples, Examples | None]:
+    """Split examples into those to learn from and those to validate with, if any.
+
+    Parameters
+    ----------
+    examples : Examples
+    groups : array-like of shape (n,), or None
+        Who wrote each image: whole writers are held out.
+    fraction : float in (0, 0.5], or None
+        About which part to hold out.
+    seed : int
+        The same seed gives the same split.
+
+    Raises
+    ------
+    UsageError
+        If there is not one group for each image, or too few images.
+    """
+    if fraction is None:
+        return examples.weighing(), None
+    writers = None
+    if groups is not None:
+        shape, n = np.shape(groups), len(examples)
+        if shape != (n,):
+            raise UsageError(f"groups has shape {shape}; give who wrote each of {n} images")
+        writers = np.unique(groups, return_inverse=True)[1]
+    train, validation, _ = split_by_writer(examples.codes, writers, fraction, seed)
+    return examples.part(train).weighing(), examples.part(validation).weighing()

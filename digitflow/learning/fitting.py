@@ -1,0 +1,217 @@
+"""One training by Keras, run by scikeras: a network, examples and a recipe in, weights out."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+
+import keras
+import numpy as np
+from scikeras.utils.random_state import tensorflow_random_state
+from scikeras.wrappers import KerasClassifier
+from sklearn.preprocessing import FunctionTransformer
+
+from digitflow.errors import TrainingError, UsageError
+from digitflow.learning.augmentation import RandomAugmentation
+from digitflow.learning.distillation import TEACHERS_SHARE, learn_from
+from digitflow.learning.examples import Examples
+from digitflow.learning.losses import SmoothedCrossentropy
+from digitflow.learning.recipes import Recipe
+from digitflow.learning.schedules import LearningRate, make_schedule, plateau
+
+#: Arithmetic to train in, as Keras names it; the weights are float32 in each.
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+DEVICES = ("auto", "cpu", "gpu")
+
+_VALIDATION_BATCH = 1000  # images
+
+# scikeras rewrites the names of metrics to those of the classes that compute them.
+_OWN_NAMES = {"sparse_categorical_accuracy": "accuracy"}
+
+
+class _Engine(KerasClassifier):
+    """scikeras, told that the labels are output numbers already.
+
+    Left to itself it numbers the classes that it meets, and a part of the data may lack some.
+    """
+
+    @property
+    def target_encoder(self) -> FunctionTransformer:
+        """Return what leaves the labels as they are."""
+        return FunctionTransformer()
+
+
+@contextmanager
+def training_environment(seed: int, precision: str, device: str) -> Iterator[None]:
+    """Set seed, arithmetic and device for what is built and trained inside.
+
+    Raises
+    ------
+    UsageError
+        If precision or device are unknown, or there is no such device.
+    """
+    if precision not in PRECISIONS:
+        raise UsageError(f"precision={precision!r}: must be one of {', '.join(PRECISIONS)}")
+    if device not in DEVICES:
+        raise UsageError(f"device={device!r}: must be one of {', '.join(DEVICES)}")
+    if device == "gpu" and not keras.distribution.list_devices("gpu"):
+        raise UsageError("device='gpu': this machine shows no GPU; use 'auto' or 'cpu'")
+    before = keras.config.dtype_policy()
+    with ExitStack() as stack:
+        stack.enter_context(tensorflow_random_state(seed))
+        if device != "auto":
+            stack.enter_context(keras.device(f"{device}:0"))
+        stack.callback(keras.config.set_dtype_policy, before)
+        keras.config.set_dtype_policy(precision)
+        yield
+
+
+def compile_training(
+    network: keras.Model,
+    recipe: Recipe,
+    n_images: int,
+    teachers: Sequence[keras.Model] = (),
+) -> keras.Model:
+    """Return the network behind its augmentation, compiled.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Images to probabilities; it is trained in place.
+    recipe : Recipe
+    n_images : int
+        So many are seen in an epoch, which sets the length of the schedule.
+    teachers : sequence of keras.Model
+        Networks whose answers are to be learned too.
+    """
+    steps = recipe.epochs * -(-n_images // recipe.batch_size)
+    inputs = keras.Input(network.input_shape[1:])
+    augmented = inputs
+    if recipe.augmentation.is_on():
+        augmented = RandomAugmentation(recipe.augmentation)(inputs)
+    outputs = learn_from(augmented, network, teachers) if teachers else network(augmented)
+    model = keras.Model(inputs, outputs)
+    rate = make_schedule(recipe.schedule, recipe.learning_rate, steps)
+    model.compile(
+        optimizer=_make_optimizer(recipe, rate),
+        loss=SmoothedCrossentropy(recipe.label_smoothing),
+        loss_weights=1 - TEACHERS_SHARE if teachers else None,
+        metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+    )
+    return model
+
+
+def run_training(
+    model: keras.Model,
+    examples: Examples,
+    validation: Examples | None,
+    recipe: Recipe,
+    callbacks: Sequence[keras.callbacks.Callback],
+    seed: int,
+    initial_epoch: int = 0,
+) -> dict[str, list[float]]:
+    """Train a compiled model and return its history, one value an epoch.
+
+    Raises
+    ------
+    TrainingError
+        If the loss stops being a number.
+    """
+    engine = _Engine(
+        model=lambda: model,
+        epochs=recipe.epochs - initial_epoch,
+        batch_size=recipe.batch_size,
+        callbacks=[keras.callbacks.TerminateOnNaN(raise_error=True), *callbacks],
+        fit__validation_data=None if validation is None else _as_tuple(validation),
+        fit__validation_batch_size=_VALIDATION_BATCH,
+        random_state=seed,
+        verbose=0,
+    )
+    images, codes, *weights = _as_tuple(examples)
+    try:
+        engine.fit(images, codes, *weights, initial_epoch=initial_epoch)
+    except RuntimeError as error:
+        if "NaN or Inf loss" not in str(error):
+            raise
+        raise TrainingError(
+            f"the loss stopped being a number with learning_rate={recipe.learning_rate:g}; "
+            "use a smaller one"
+        ) from error
+    return _plain_history(engine.history_)
+
+
+def take_weights(network: keras.Model, former: keras.Model) -> None:
+    """Copy the weights of a network into another of the same shapes.
+
+    Raises
+    ------
+    UsageError
+        If the shapes differ.
+    """
+    shapes = [[weight.shape for weight in each.weights] for each in (network, former)]
+    if shapes[0] != shapes[1]:
+        raise UsageError(
+            "warm_start: the hyper-parameters ask for other weights than the network of the fit "
+            "before has; fit a new estimator"
+        )
+    network.set_weights(former.get_weights())
+
+
+def callbacks_of(recipe: Recipe, has_validation: bool) -> list[keras.callbacks.Callback]:
+    """Return the callbacks that a recipe needs; they watch the validation images if there are."""
+    monitor = "val_loss" if has_validation else "loss"
+    callbacks: list[keras.callbacks.Callback] = []
+    if recipe.schedule == "plateau":
+        callbacks.append(plateau(monitor))
+    if recipe.early_stopping:
+        callbacks.append(
+            keras.callbacks.EarlyStopping(
+                monitor, patience=recipe.n_iter_no_change, restore_best_weights=True
+            )
+        )
+    return callbacks
+
+
+def _make_optimizer(recipe: Recipe, rate: LearningRate) -> keras.optimizers.Optimizer:
+    if callable(recipe.optimizer):
+        made = recipe.optimizer(rate)
+        if not isinstance(made, keras.optimizers.Optimizer):
+            raise UsageError(
+                f"optimizer={recipe.optimizer!r}: gave no Keras optimizer, but {made!r}"
+            )
+        return made
+    if recipe.optimizer == "adam":
+        return keras.optimizers.Adam(rate)
+    if recipe.optimizer == "adamw":
+        return keras.optimizers.AdamW(rate)
+    if recipe.optimizer == "sgd":
+        return keras.optimizers.SGD(rate, momentum=0.9)
+    raise UsageError(
+        f"optimizer={recipe.optimizer!r}: must be adam, adamw, sgd (with momentum 0.9), or a "
+        "function of the learning rate that returns a Keras optimizer"
+    )
+
+
+def _as_tuple(examples: Examples) -> tuple[np.ndarray, ...]:
+    """Return images and codes, and the weights if there are, as Keras takes them."""
+    if examples.weights is None:
+        return examples.images, examples.codes
+    # Keras divides by the number of images: so a weight of 2 is the image twice.
+    return examples.images, examples.codes, examples.weights / examples.weights.mean()
+
+
+def _plain_history(history: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
+    return {_OWN_NAMES.get(name, name): list(map(float, v)) for name, v in history.items()}
+
+
+def join_histories(
+    before: Mapping[str, Sequence[float]], after: Mapping[str, Sequence[float]]
+) -> dict[str, list[float]]:
+    """Return one history of two fits; what only one of them has is NaN in the other."""
+    names = dict.fromkeys([*before, *after])
+    lengths = [max(map(len, history.values()), default=0) for history in (before, after)]
+    return {
+        name: [
+            *before.get(name, [np.nan] * lengths[0]),
+            *after.get(name, [np.nan] * lengths[1]),
+        ]
+        for name in names
+    }

@@ -1,0 +1,93 @@
+"""The stage of a training run that measures the draft of a model and writes the report."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from digitflow.datasets.preparing import PreparedData, open_prepared
+from digitflow.evaluation.calibration import apply_temperature
+from digitflow.evaluation.corruptions import measure_robustness
+from digitflow.evaluation.report import write_report
+from digitflow.learning.augmentation import augment
+from digitflow.learning.descriptions import Estimator
+from digitflow.learning.drafts import library_versions, load_draft, read_draft, update_draft
+from digitflow.learning.layer_table import layer_table
+from digitflow.learning.training import STATED_ERROR_RATE
+
+_N_AUGMENTED = 10  # training images in the picture of the augmentation
+_N_VARIANTS = 8  # of each
+
+
+def evaluate_draft(prepared: Path, draft: Path, report: Path, title: str) -> dict[str, Any]:
+    """Measure the draft on the test images and write the report.
+
+    Returns
+    -------
+    dict
+        The metrics, as `compute_metrics` returns them.
+    """
+    data = open_prepared(prepared)
+    facts, estimator = read_draft(draft), load_draft(draft)
+    images, labels = data.load("test")
+    probabilities = apply_temperature(estimator.predict_proba(images), facts["temperature"])
+    metrics = write_report(
+        report,
+        title=title,
+        facts=_report_facts(data, facts),
+        notes=[facts["note"]] if facts["note"] else [],
+        images=images,
+        labels=labels,
+        probabilities=probabilities,
+        class_names=data.facts["class_names"],
+        history=facts["history"],
+        disputed=data.facts["disputed"] or None,
+        robustness=measure_robustness(estimator.predict_proba, images, labels),
+        augmented=_augmented(estimator, *data.load("train")),
+        layers=layer_table(estimator.network_),
+    )
+    update_draft(draft, {"metrics": metrics})
+    return metrics
+
+
+def _augmented(
+    estimator: Estimator, images: np.ndarray, labels: np.ndarray
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return training images of different classes and what the recipe makes of each, if it does."""
+    augmentation = estimator.recipe().augmentation
+    if not augmentation.is_on():
+        return None
+    first = np.unique(labels, return_index=True)[1][:_N_AUGMENTED]
+    originals = images[first]
+    variants = [augment(originals, augmentation, seed) for seed in range(_N_VARIANTS)]
+    return originals, np.stack(variants, axis=1)
+
+
+def _report_facts(data: PreparedData, facts: dict[str, Any]) -> dict[str, str]:
+    splits = data.facts["splits"]
+    estimator = facts["estimator"]
+    network = estimator["parameters"].get("network") or facts["options"]["network"]
+    recipe = ", ".join(f"{name}={value}" for name, value in estimator["recipe"].items())
+    teachers = ", ".join(facts["options"]["teachers"])
+    return {
+        "Data set": data.facts["source"],
+        "Images": ", ".join(f"{split} {splits[split]['n']:,}" for split in splits),
+        "Validation": data.facts["validation"],
+        "Estimator": f"{estimator['class']}, network {network}",
+        "Recipe": recipe,
+        **({"Teachers": teachers} if teachers else {}),
+        "Fit": f"{facts['seconds']:.0f} s",
+        "Temperature": f"{facts['temperature']:.3f} (fitted on the validation images)",
+        "Uncertain below": (
+            f"{facts['thresholds']['uncertain_below']:.3f}, so that at most "
+            f"{STATED_ERROR_RATE:.1%} of the other validation images are read wrongly"
+        ),
+        **{
+            f"TFLite {file}": (
+                f"{row['accuracy']:.2%} of the test images, {row['size'] / 1000:.0f} kB, "
+                f"predictions unlike Keras': {row['changed']}"
+            )
+            for file, row in facts["tflite"].items()
+        },
+        "Libraries": ", ".join(f"{name} {v}" for name, v in library_versions().items()),
+    }
