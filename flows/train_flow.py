@@ -119,6 +119,7 @@ def train(
     epochs: int | None = None,
     batch_size: int | None = None,
     learning_rate: float | None = None,
+    parameters: dict[str, Any] | None = None,
     teachers: Sequence[str] = (),
     seed: int = 0,
     validation_fraction: float = 0.1,
@@ -147,6 +148,7 @@ def train(
         "epochs": epochs,
         "batch_size": batch_size,
         "learning_rate": learning_rate,
+        "parameters": parameters or {},
         "teachers": list(teachers),
         "seed": seed,
     }
@@ -156,7 +158,7 @@ def train(
     prepare_unless_there = prepare.with_options(refresh_cache=not is_there)
     state = prepare_unless_there(located, validation_fraction, return_state=True)
     prepared = state.result()
-    _say_data(prepared, reused=state.name == "Cached")
+    say_data(prepared, reused=state.name == "Cached")
     try:
         fitted = fit(prepared, str(draft), options, note)
         _say_fit(network, fitted)
@@ -188,7 +190,8 @@ def _new_places(name: str, version: str) -> tuple[Path, Path]:
     return report, destination
 
 
-def _say_data(prepared: str, reused: bool) -> None:
+def say_data(prepared: str, reused: bool) -> None:
+    """Say which data will be trained on."""
     facts = open_prepared(Path(prepared)).facts
     sizes = ", ".join(f"{part['n']:,} {split}" for split, part in facts["splits"].items())
     again = "; prepared before, taken from the cache" if reused else ""

@@ -1,9 +1,11 @@
 """The command line of the training flow."""
 
 import argparse
+import json
 import math
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
 from digitflow.datasets.catalogue import DATASETS
 
@@ -44,14 +46,14 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser.add_argument(
         "--network",
         choices=NETWORK_NAMES,
-        default="fast",
-        help="fast, accurate and tiny are convolutional, for what their names say; wide_ann has "
-        "dense layers only; the others are those of tutorials, to compare with",
+        default=argparse.SUPPRESS,
+        help="fast (the default), accurate and tiny are convolutional, for what their names say; "
+        "wide_ann has dense layers only; the others are those of tutorials, to compare with",
     )
     for name, kind, what in [
-        ("epochs", _positive(int), "passes over the training data"),
-        ("batch-size", _positive(int), "images per step"),
-        ("learning-rate", _positive(float), "the highest of the schedule"),
+        ("epochs", positive(int), "passes over the training data"),
+        ("batch-size", positive(int), "images per step"),
+        ("learning-rate", positive(float), "the highest of the schedule"),
     ]:
         parser.add_argument(
             f"--{name}",
@@ -59,6 +61,13 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
             default=argparse.SUPPRESS,
             help=f"{what} (default: the network's recipe)",
         )
+    parser.add_argument(
+        "--parameters",
+        type=_winner,
+        default=argparse.SUPPRESS,
+        metavar="FILE",
+        help="network and hyper-parameters from the winner.json of a search",
+    )
     parser.add_argument(
         "--teacher",
         dest="teachers",
@@ -69,11 +78,14 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         "give it several times for an ensemble",
     )
     parser.add_argument(
-        "--seed", type=_seed, default=0, help="of weights, order and augmentation, 0 to 2^32 - 1"
+        "--seed",
+        type=seed_number,
+        default=0,
+        help="of weights, order and augmentation, 0 to 2^32 - 1",
     )
     parser.add_argument(
         "--validation-fraction",
-        type=_positive(float, most=0.5),
+        type=positive(float, most=0.5),
         default=0.1,
         help="share of the training images held out to calibrate and to compare models on, up to "
         "a half",
@@ -94,10 +106,16 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         default=True,
         help="make the new version the current one, unless it is worse or cannot be compared",
     )
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if "parameters" in options:
+        network, options.parameters = options.parameters
+        if getattr(options, "network", network) != network:
+            parser.error(f"--network {options.network}: --parameters are those of {network}")
+        options.network = network
+    return options
 
 
-def _positive(kind: type[Number], most: float = math.inf) -> Callable[[str], Number]:
+def positive(kind: type[Number], most: float = math.inf) -> Callable[[str], Number]:
     """Return what reads an option that must be above 0 and at most `most`."""
 
     def number(text: str) -> Number:
@@ -110,8 +128,22 @@ def _positive(kind: type[Number], most: float = math.inf) -> Callable[[str], Num
     return number
 
 
-def _seed(text: str) -> int:
+def seed_number(text: str) -> int:
     """Read a seed, as numpy and TensorFlow take it."""
     if not 0 <= int(text) < 2**32:
         raise argparse.ArgumentTypeError(f"{text}: must be from 0 to 2^32 - 1")
     return int(text)
+
+
+def _winner(path: str) -> tuple[str, dict[str, Any]]:
+    """Read the winner of a search: its network and hyper-parameters."""
+    try:
+        winner = json.loads(Path(path).read_text())
+        network, parameters = winner["network"], dict(winner["parameters"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise argparse.ArgumentTypeError(
+            f"{path}: is not the winner.json of a search ({error})"
+        ) from error
+    if network not in NETWORK_NAMES:
+        raise argparse.ArgumentTypeError(f"{path}: names the unknown network {network!r}")
+    return network, parameters

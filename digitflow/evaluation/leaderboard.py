@@ -1,6 +1,7 @@
 """Several recipes side by side, best first: a table for programs and a picture for people."""
 
 import json
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,8 +23,10 @@ LEADERBOARD_CSV, LEADERBOARD_PICTURE = "leaderboard.csv", "leaderboard.png"
 #: Rows of the picture at most; the table has all.
 MOST_ROWS = 20
 
-#: Characters of a row's name and of its parameters that are drawn.
+#: Characters of a row's name that are drawn.
 LONGEST_TEXT = 44
+
+_LINE, _LINES = 56, 2  # characters in a line of parameters, and lines, that are drawn
 
 
 class Entry(NamedTuple):
@@ -100,7 +103,7 @@ def leaderboard_figure(entries: Sequence[Entry], score_name: str = "accuracy") -
     score_name : str
     """
     shown = entries[:MOST_ROWS]
-    figure = new_figure(10.4, 1.5 + 0.52 * len(shown))
+    figure = new_figure(10.4, 1.5 + 0.68 * len(shown))
     axes = figure.add_subplot()
     dress_axes(axes, "x")
     start, end = _score_range(shown)
@@ -110,9 +113,11 @@ def leaderboard_figure(entries: Sequence[Entry], score_name: str = "accuracy") -
     for place, entry in enumerate(shown):
         _draw_texts(axes, place, entry)
         if entry.deviation:
-            axes.errorbar(
-                entry.mean, place, xerr=entry.deviation, color=INK, elinewidth=1.6, capsize=4
-            )
+            reach = [
+                [entry.deviation],
+                [min(entry.deviation, 1 - entry.mean)],
+            ]  # no score is above 1
+            axes.errorbar(entry.mean, place, xerr=reach, color=INK, elinewidth=1.6, capsize=4)
     axes.set(xlim=(start, end), ylim=(len(shown) - 0.45, -0.55))
     axes.set_yticks([])
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6))
@@ -126,7 +131,7 @@ def leaderboard_figure(entries: Sequence[Entry], score_name: str = "accuracy") -
 def _title(entries: Sequence[Entry]) -> str:
     shown = min(len(entries), MOST_ROWS)
     of_all = f" of {len(entries):,}" if shown < len(entries) else ""
-    count = f"{shown}{of_all} recipe{'s' if len(entries) > 1 else ''}"
+    count = f"{shown}{of_all} candidate{'s' if len(entries) > 1 else ''}"
     spread = any(entry.deviation is not None for entry in entries[:MOST_ROWS])
     return f"{count}, best first" + ("; mean ± standard deviation" if spread else "")
 
@@ -150,15 +155,17 @@ def _draw_texts(axes: Axes, place: float, entry: Entry) -> None:
     score = percent(entry.mean)
     if entry.deviation is not None:
         score += f" ± {100 * entry.deviation:.2f}"
-    for x, texts, ha in (
-        (0, (short(entry.name, LONGEST_TEXT), short(_in_words(entry.parameters), 52)), "right"),
-        (
-            1,
-            (score, f"{entry.seconds:,.3g} s" if entry.seconds < 10 else f"{entry.seconds:,.0f} s"),
-            "left",
-        ),
+    seconds = f"{entry.seconds:,.3g} s" if entry.seconds < 10 else f"{entry.seconds:,.0f} s"
+    parameters = textwrap.wrap(
+        _in_words(entry.parameters), _LINE, max_lines=_LINES, placeholder=" …"
+    )
+    for x, first, others, ha in (
+        (0, short(entry.name, LONGEST_TEXT), parameters, "right"),
+        (1, score, [seconds], "left"),
     ):
-        for text, up, size, colour in ((texts[0], 6, 11, INK), (texts[1], -8, 9, SOFT)):
+        lines = [(first, 12, 11, INK)]
+        lines += [(text, -1 - 11 * number, 8.5, SOFT) for number, text in enumerate(others)]
+        for text, up, size, colour in lines:
             axes.annotate(
                 text,
                 (x, place),

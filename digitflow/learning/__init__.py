@@ -14,6 +14,10 @@ from digitflow.console import native_chatter_hidden
 # harmless lines of its data pipeline as errors; a real error is a Python exception.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+# TensorFlow takes every core for itself; joblib tells its workers by this how many are theirs.
+if "OMP_NUM_THREADS" in os.environ:
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", os.environ["OMP_NUM_THREADS"])
+    os.environ.setdefault("TF_NUM_INTEROP_THREADS", os.environ["OMP_NUM_THREADS"])
 
 
 def _is_not_about_retracing(record: logging.LogRecord) -> bool:

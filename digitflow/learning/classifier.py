@@ -176,8 +176,8 @@ class NetworkClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
 
         Returns
         -------
-        ndarray of shape (n, n_classes), float32
-            Columns in the order of `classes_`.
+        ndarray of shape (n, n_classes), float64
+            Columns in the order of `classes_`; rows sum to 1.
 
         Raises
         ------
@@ -194,8 +194,11 @@ class NetworkClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
             for start in range(0, len(images), _PREDICT_BATCH)
         )
         # Called directly, because `predict` compiles a function for each new network.
-        probabilities = [self.network_(batch, training=False) for batch in batches]
-        return np.concatenate(list(map(keras.ops.convert_to_numpy, probabilities)))
+        found = [self.network_(batch, training=False) for batch in batches]
+        probabilities = np.concatenate([keras.ops.convert_to_numpy(part) for part in found])
+        # In float64, for scikit-learn warns of sums that are 1 in float32 only.
+        probabilities = probabilities.astype(np.float64)
+        return probabilities / probabilities.sum(axis=1, keepdims=True)
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the most probable class of each image, ndarray of shape (n,)."""

@@ -77,7 +77,7 @@ def rebuild_estimator(description: Mapping[str, Any], weights: bytes) -> Estimat
         If the description or the weights are not what this code would have written.
     """
     try:
-        estimator = _ESTIMATORS[description["class"]](**_parameters(description["parameters"]))
+        estimator = _ESTIMATORS[description["class"]](**arguments_of(description["parameters"]))
         _check_bounds(estimator)
         estimator.classes_ = np.asarray(description["classes"])
         estimator.input_form_ = _input_form(description["input_form"])
@@ -120,6 +120,17 @@ def load_estimator(model: str | Path | None = None) -> Estimator:
     return estimator
 
 
+def arguments_of(described: Mapping[str, Any]) -> dict[str, Any]:
+    """Return hyper-parameters that JSON holds as the estimators take them."""
+    parameters = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in described.items()
+    }
+    if isinstance(described.get("augmentation"), Mapping):
+        parameters["augmentation"] = Augmentation(**described["augmentation"])
+    return parameters
+
+
 def weights_of(estimator: Estimator) -> bytes:
     """Return the network's weights as a safetensors file."""
     network = estimator.network_
@@ -149,17 +160,6 @@ def _is_plain(value: Any) -> bool:
     except (TypeError, ValueError):
         return False
     return True
-
-
-def _parameters(described: Mapping[str, Any]) -> dict[str, Any]:
-    """Return hyper-parameters as the estimators take them."""
-    parameters = {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in described.items()
-    }
-    if isinstance(described.get("augmentation"), Mapping):
-        parameters["augmentation"] = Augmentation(**described["augmentation"])
-    return parameters
 
 
 def _input_form(described: Mapping[str, Any]) -> InputForm:

@@ -5,8 +5,8 @@ Between the stages a model is a draft (`drafts`); the last stage is in `register
 """
 
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from digitflow.evaluation.metrics import compute_metrics
 from digitflow.evaluation.selection import threshold_for_error_rate
 from digitflow.learning.descriptions import (
     Estimator,
+    arguments_of,
     describe_estimator,
     load_estimator,
     weights_of,
@@ -43,6 +44,8 @@ class TrainingOptions:
     epochs: int | None = None  # passes over the training data
     batch_size: int | None = None  # images per step
     learning_rate: float | None = None  # the highest of the schedule
+    # Other hyper-parameters, as JSON holds them: `parameters` of a search's winner.json.
+    parameters: Mapping[str, Any] = field(default_factory=dict)
     teachers: Sequence[str] = ()  # models whose answers are to be learned too
     seed: int = 0  # of weights, order and augmentation
 
@@ -53,9 +56,14 @@ def make_estimator(options: TrainingOptions, n_images: int, verbose: int = 0) ->
     A data set too small for the recipe's epochs and batch size gets more and smaller steps,
     unless the options say otherwise.
     """
-    estimator = make_classifier(options.network, random_state=options.seed, verbose=verbose)
+    estimator = make_classifier(
+        options.network,
+        random_state=options.seed,
+        verbose=verbose,
+        **arguments_of(options.parameters),
+    )
     recipe = estimator.recipe()
-    if n_images // recipe.batch_size * recipe.epochs < _MIN_STEPS // 2:
+    if not options.parameters and n_images // recipe.batch_size * recipe.epochs < _MIN_STEPS // 2:
         steps = max(1, n_images // _SMALL_BATCH)
         estimator.set_params(batch_size=_SMALL_BATCH, epochs=-(-_MIN_STEPS // steps))
     told = {name: getattr(options, name) for name in ("epochs", "batch_size", "learning_rate")}

@@ -74,7 +74,7 @@ def test_picture_says_scores_spread_and_where_the_axis_starts() -> None:
     found = texts(figure)
     assert {"$best$", "99.50 % ± 0.10", "98.50 %", "45 s", "1,234 s", "3.25 s"} <= set(found)
     assert "learning_rate=0.01, epochs=8" in found
-    assert "3 recipes, best first; mean ± standard deviation" in found
+    assert "3 candidates, best first; mean ± standard deviation" in found
     assert bar_ends(figure) == pytest.approx([0.995, 0.985, 0.985])
     start, end = figure.axes[0].get_xlim()
     assert 0.97 <= start < 0.983 < 0.996 < end
@@ -100,14 +100,14 @@ def test_bars_of_scores_far_apart_or_alone_start_at_zero() -> None:
         figure = leaderboard_figure(rank(rows))
         assert figure.axes[0].get_xlim()[0] == 0
         assert "accuracy" in texts(figure)
-    assert "1 recipe, best first" in texts(figure)
+    assert "1 candidate, best first" in texts(figure)
 
 
 def test_picture_of_many_shows_the_best_twenty(tmp_path: Path) -> None:
     rows = [(f"candidate {number}", number * 1000, number / 30, 0.01, 1) for number in range(30)]
     figure = leaderboard_figure(rank(rows))
     assert bar_ends(figure) == pytest.approx(np.arange(29, 9, -1) / 30)
-    assert "20 of 30 recipes, best first; mean ± standard deviation" in texts(figure)
+    assert "20 of 30 candidates, best first; mean ± standard deviation" in texts(figure)
     assert "29,000 parameters" in texts(figure)
     write_leaderboard(tmp_path, rows)
     assert len((tmp_path / "leaderboard.csv").read_text().splitlines()) == 31

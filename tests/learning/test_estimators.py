@@ -91,7 +91,7 @@ def test_scikit_learn_takes_it_for_a_classifier_of_images(kind):
 def test_probabilities_are_those_of_the_classes_in_order(quick, digits):
     found = quick.predict_proba(digits[0])
 
-    assert found.dtype == np.float32
+    assert found.dtype == np.float64
     assert found.sum(axis=1) == pytest.approx(1, abs=1e-5)
     assert np.array_equal(quick.predict(digits[0]), quick.classes_[found.argmax(axis=1)])
 

@@ -154,3 +154,12 @@ def test_a_small_data_set_gets_more_and_smaller_steps():
     assert (large.recipe().epochs, large.recipe().batch_size) == (5, 256)
     assert small.epochs * 1_300 // small.batch_size > 600
     assert (told.epochs, told.batch_size, told.random_state) == (2, 64, 5)
+
+
+def test_the_winner_of_a_search_is_trained_as_it_was_found():
+    parameters = {"batch_size": 64, "augmentation": {"shift": 1}, "epochs": 2}
+
+    estimator = make_estimator(TrainingOptions(parameters=parameters), 1_300)
+
+    recipe = estimator.recipe()
+    assert (recipe.batch_size, recipe.epochs, recipe.augmentation.shift) == (64, 2, 1)
