@@ -26,7 +26,7 @@ MOST_ROWS = 20
 #: Characters of a row's name that are drawn.
 LONGEST_TEXT = 44
 
-_LINE, _LINES = 56, 2  # characters in a line of parameters, and lines, that are drawn
+_LINE, _LINES = 52, 2  # characters in a line of parameters, and lines, that are drawn
 
 
 class Entry(NamedTuple):
@@ -164,7 +164,7 @@ def _draw_texts(axes: Axes, place: float, entry: Entry) -> None:
         (1, score, [seconds], "left"),
     ):
         lines = [(first, 12, 11, INK)]
-        lines += [(text, -1 - 11 * number, 8.5, SOFT) for number, text in enumerate(others)]
+        lines += [(text, -1 - 11 * number, 9, SOFT) for number, text in enumerate(others)]
         for text, up, size, colour in lines:
             axes.annotate(
                 text,
