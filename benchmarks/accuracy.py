@@ -93,13 +93,26 @@ def fit_and_measure(
         "misread": wrong.tolist(),
         "fit_seconds": round(seconds, 1),
         "epochs": len(classifier.history_["loss"]),
-        "command": f"python {shlex.join(sys.argv)}",
+        "command": command_of(options),
         "estimator": describe_estimator(classifier),
         "parameters": classifier.network_.count_params(),
         "tflite": measure_tflite(classifier, train.images, test.images, test.labels),
         "libraries": library_versions(),
         "cores": os.cpu_count(),
     }
+
+
+def command_of(options: argparse.Namespace) -> str:
+    """Return the command without what decides nothing: where things are left."""
+    told = vars(options) | {"keep": None, "results": None}
+    if options.dataset == "mnist":
+        del told["dataset"]
+    words = ["python", "benchmarks/accuracy.py", told.pop("network")]
+    for name, value in told.items():
+        values = value if isinstance(value, list) else [value]
+        if value:
+            words += [f"--{name}", *map(str, values)]
+    return shlex.join(words)
 
 
 def measure_tflite(

@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager
 
 import keras
 import numpy as np
-from scikeras.utils.random_state import tensorflow_random_state
+from scikeras.utils import random_state
 from scikeras.wrappers import KerasClassifier
 from sklearn.preprocessing import FunctionTransformer
 
@@ -22,6 +22,10 @@ PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 DEVICES = ("auto", "cpu", "gpu")
 
 _VALIDATION_BATCH = 1000  # images
+
+# scikeras asks whether operations were deterministic before it made them so, but after it set the
+# variable that TensorFlow reads when it is first asked. Asked now, it remembers what was true.
+random_state.config.is_op_determinism_enabled()
 
 # scikeras rewrites the names of metrics to those of the classes that compute them.
 _OWN_NAMES = {"sparse_categorical_accuracy": "accuracy"}
@@ -56,7 +60,7 @@ def training_environment(seed: int, precision: str, device: str) -> Iterator[Non
         raise UsageError("device='gpu': this machine shows no GPU; use 'auto' or 'cpu'")
     before = keras.config.dtype_policy()
     with ExitStack() as stack:
-        stack.enter_context(tensorflow_random_state(seed))
+        stack.enter_context(random_state.tensorflow_random_state(seed))
         if device != "auto":
             stack.enter_context(keras.device(f"{device}:0"))
         stack.callback(keras.config.set_dtype_policy, before)

@@ -130,6 +130,7 @@ def test_a_version_that_exists_is_refused_before_anything_is_done(first_run, run
     assert {file: file.read_bytes() for file in place.rglob("*") if file.is_file()} == before
 
 
+@pytest.mark.long
 def test_a_folder_of_letters_is_trained_on(run_flow, place: Path, tmp_path: Path):
     write_images(
         tmp_path / "my letters",

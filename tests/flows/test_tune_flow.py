@@ -85,6 +85,7 @@ def test_a_search_says_what_it_did_and_leaves_its_files(first_run, place: Path):
     assert {row["name"] for row in scores(report)} >= {"recipe"}
 
 
+@pytest.mark.long
 def test_after_a_kill_the_same_command_does_only_what_is_left(
     first_run, run_flow, command: list[str], place: Path, environment: dict[str, str]
 ):

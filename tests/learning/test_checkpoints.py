@@ -205,6 +205,7 @@ def test_a_pickle_in_a_checkpoint_is_not_loaded(digits, path):
     assert not path.with_name("trapped").exists()
 
 
+@pytest.mark.long
 def test_no_file_is_left_by_a_fit_that_ends(digits, path):
     new_ann(parameters(path, epochs=2)).fit(*digits)
 

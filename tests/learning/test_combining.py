@@ -51,6 +51,7 @@ def mean_log_loss(probabilities: np.ndarray, labels: np.ndarray) -> float:
     return -np.log(probabilities[np.arange(len(labels)), labels]).mean()
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads Linux' /proc")
 @pytest.mark.parametrize(
     ("classifier", "fits"), [(small_ann(epochs=1), 24), (CNNClassifier(epochs=1), 12)]

