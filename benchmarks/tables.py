@@ -16,12 +16,13 @@ INTRODUCTION = """\
 # How accurate the networks are, and how long they take
 
 Written by `python benchmarks/tables.py` from the files in [results/](results/), which hold each run
-with its command, hyper-parameters, history of versions and misread test images.
+with its command, hyper-parameters, versions of the libraries and misread test images.
 
 All figures are of MNIST's 10,000 test images, read once, after the last epoch. Recipes were chosen
 on training writers held out, never on the test images; then all 60,000 training images were fitted
 (recipes with early stopping hold a tenth of the writers out to stop by). `±` is the sample standard
-deviation over seeds. A difference of 0.09 points is within chance at 99.8 %.
+deviation over seeds, where there were several. A difference of 0.09 points is within chance at
+99.8 %. Other work shared the two cores, so seconds are upper bounds, comparable only roughly.
 
 """
 
