@@ -162,8 +162,13 @@ class NetworkClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
                 model = getattr(self, "_partial_model", None)
                 if model is None:
                     model = compile_training(self._start_network(former), recipe, len(examples))
-                history = run_training(model, examples, None, recipe, self._callbacks(), seed)
-            self._keep(model.layers[-1], join_histories(self.history_ if former else {}, history))
+                before = self.history_ if former else {}
+                done = len(before.get("loss", ()))
+                callbacks = self._callbacks()
+                history = run_training(
+                    model, examples, None, recipe, callbacks, seed, epochs_before=done
+                )
+            self._keep(model.layers[-1], join_histories(before, history))
             self._partial_model = model
         return self
 

@@ -30,6 +30,20 @@ class Examples:
         weights = None if self.weights is None else self.weights[indices]
         return Examples(self.images[indices], self.codes[indices], weights)
 
+    def normalised(self) -> "Examples":
+        """Return the same with weights whose mean is 1.
+
+        Keras divides by the number of images: so a weight of 2 is the image twice.
+        """
+        if self.weights is None:
+            return self
+        return Examples(self.images, self.codes, self.weights / self.weights.mean())
+
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        """Return images and codes, and the weights if there are, as Keras takes them."""
+        known = (self.images, self.codes, self.weights)
+        return tuple(array for array in known if array is not None)
+
 
 def hold_out(
     examples: Examples, groups: Any, fraction: float | None, seed: int

@@ -11,6 +11,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 from digitflow.errors import TrainingError, UsageError
 from digitflow.learning.augmentation import RandomAugmentation
+from digitflow.learning.batches import ShuffledBatches
 from digitflow.learning.distillation import TEACHERS_SHARE, learn_from
 from digitflow.learning.examples import Examples
 from digitflow.learning.losses import SmoothedCrossentropy
@@ -27,20 +28,40 @@ _VALIDATION_BATCH = 1000  # images
 # variable that TensorFlow reads when it is first asked. Asked now, it remembers what was true.
 random_state.config.is_op_determinism_enabled()
 
-# scikeras rewrites the names of metrics to those of the classes that compute them.
-_OWN_NAMES = {"sparse_categorical_accuracy": "accuracy"}
-
 
 class _Engine(KerasClassifier):
-    """scikeras, told that the labels are output numbers already.
-
-    Left to itself it numbers the classes that it meets, and a part of the data may lack some.
-    """
+    """scikeras, told that the labels are output numbers already, and in which order to train."""
 
     @property
     def target_encoder(self) -> FunctionTransformer:
-        """Return what leaves the labels as they are."""
+        """Return what leaves the labels as they are.
+
+        scikeras would number the classes that it meets, and a part of the data may lack some.
+        """
         return FunctionTransformer()
+
+    def _fit_keras_model(
+        self,
+        X: np.ndarray,
+        y: np.ndarray,
+        sample_weight: np.ndarray | None,
+        warm_start: bool,
+        epochs: int,
+        initial_epoch: int,
+    ) -> None:
+        """Fit with the images in another order in each epoch: see `ShuffledBatches`."""
+        examples = Examples(X, y, sample_weight)
+        first = initial_epoch + self._epochs_before
+        self.history_ = self.model_.fit(
+            ShuffledBatches(examples, self.batch_size, self.random_state, first),
+            shuffle=False,
+            epochs=initial_epoch + epochs,
+            initial_epoch=initial_epoch,
+            callbacks=self._fit_callbacks,
+            validation_data=self._validation,
+            validation_batch_size=_VALIDATION_BATCH,
+            verbose=0,
+        ).history
 
 
 @contextmanager
@@ -116,8 +137,25 @@ def run_training(
     callbacks: Sequence[keras.callbacks.Callback],
     seed: int,
     initial_epoch: int = 0,
+    epochs_before: int = 0,
 ) -> dict[str, list[float]]:
     """Train a compiled model and return its history, one value an epoch.
+
+    Parameters
+    ----------
+    model : keras.Model
+        As `compile_training` returned it.
+    examples : Examples
+    validation : Examples or None
+        Measured after each epoch.
+    recipe : Recipe
+    callbacks : sequence of keras.callbacks.Callback
+    seed : int
+        Of the order of the images.
+    initial_epoch : int
+        So many of the recipe's epochs are done already.
+    epochs_before : int
+        So many were done in fits before this one; it changes the order of the images.
 
     Raises
     ------
@@ -129,14 +167,14 @@ def run_training(
         epochs=recipe.epochs - initial_epoch,
         batch_size=recipe.batch_size,
         callbacks=[keras.callbacks.TerminateOnNaN(raise_error=True), *callbacks],
-        fit__validation_data=None if validation is None else _as_tuple(validation),
-        fit__validation_batch_size=_VALIDATION_BATCH,
         random_state=seed,
         verbose=0,
     )
-    images, codes, *weights = _as_tuple(examples)
+    # With names that begin otherwise, scikeras would take them for arguments of `model`.
+    engine._validation = None if validation is None else validation.normalised().arrays()
+    engine._epochs_before = epochs_before
     try:
-        engine.fit(images, codes, *weights, initial_epoch=initial_epoch)
+        engine.fit(*examples.normalised().arrays(), initial_epoch=initial_epoch)
     except RuntimeError as error:
         if "NaN or Inf loss" not in str(error):
             raise
@@ -144,7 +182,7 @@ def run_training(
             f"the loss stopped being a number with learning_rate={recipe.learning_rate:g}; "
             "use a smaller one"
         ) from error
-    return _plain_history(engine.history_)
+    return {name: list(map(float, values)) for name, values in engine.history_.items()}
 
 
 def take_weights(network: keras.Model, former: keras.Model) -> None:
@@ -197,18 +235,6 @@ def _make_optimizer(recipe: Recipe, rate: LearningRate) -> keras.optimizers.Opti
         f"optimizer={recipe.optimizer!r}: must be adam, adamw, sgd (with momentum 0.9), or a "
         "function of the learning rate that returns a Keras optimizer"
     )
-
-
-def _as_tuple(examples: Examples) -> tuple[np.ndarray, ...]:
-    """Return images and codes, and the weights if there are, as Keras takes them."""
-    if examples.weights is None:
-        return examples.images, examples.codes
-    # Keras divides by the number of images: so a weight of 2 is the image twice.
-    return examples.images, examples.codes, examples.weights / examples.weights.mean()
-
-
-def _plain_history(history: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
-    return {_OWN_NAMES.get(name, name): list(map(float, v)) for name, v in history.items()}
 
 
 def join_histories(

@@ -71,15 +71,15 @@ def undisturbed(told: dict, digits) -> ANNClassifier:
     return new_ann({**told, "checkpoint": None}).fit(*digits)
 
 
-def test_a_killed_fit_goes_on_as_if_nothing_had_happened(digits, path):
-    told = kill_a_fit(path)
+@pytest.mark.parametrize("batch_size", [100, 16])
+def test_a_killed_fit_goes_on_as_if_nothing_had_happened(digits, path, batch_size: int):
+    told = kill_a_fit(path, batch_size=batch_size)
     epochs = Epochs()
 
     resumed = new_ann(told, epochs).fit(*digits)
 
     assert epochs.seen == [2, 3, 4]
     assert not path.exists()
-    # Each epoch is one batch of all images: their order makes no difference.
     whole = undisturbed(told, digits)
     assert resumed.history_["loss"] == pytest.approx(whole.history_["loss"], rel=1e-5)
     assert np.allclose(resumed.predict_proba(digits[0]), whole.predict_proba(digits[0]), atol=1e-5)

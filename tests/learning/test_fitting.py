@@ -80,7 +80,7 @@ def test_plateau_halves_the_rate_where_the_loss_stands_still(split):
     classifier.fit(images, shuffled, **validation)
 
     assert seen.rates[0] == pytest.approx(0.1)
-    assert seen.rates[-1] <= 0.05
+    assert seen.rates[-1] <= np.float32(0.05)
     assert classifier.history_["learning_rate"][-1] <= 0.1
 
 
@@ -262,3 +262,41 @@ tf.random.uniform((2,))
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
 
     assert done.returncode == 0, done.stderr
+
+
+class Order(keras.callbacks.Callback):
+    """Keep the loss after each batch, by epoch: of fixed weights it tells which images came."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epochs = [*getattr(self, "epochs", []), []]
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.epochs[-1].append(round(float(logs["loss"]), 5))
+
+
+def order_of(digits, **parameters) -> list[list[float]]:
+    order = Order()
+    new_ann(batch_size=10, learning_rate=1e-12, callbacks=[order], **parameters).fit(*digits)
+    return order.epochs
+
+
+def test_each_epoch_has_an_order_of_its_own(digits):
+    first, second, third = order_of(digits, epochs=3)
+
+    assert len({tuple(first), tuple(second), tuple(third)}) == 3
+    # The loss over the whole epoch is that of all images, in whatever order.
+    assert first[-1] == pytest.approx(second[-1], abs=1e-4)
+
+
+def test_the_order_is_that_of_the_seed(digits):
+    assert order_of(digits, epochs=2) == order_of(digits, epochs=2)
+    assert order_of(digits, epochs=2) != order_of(digits, epochs=2, random_state=1)
+
+
+def test_parts_are_trained_on_in_different_orders(digits):
+    order = Order()
+    classifier = new_ann(batch_size=10, learning_rate=1e-12, callbacks=[order])
+
+    classifier.partial_fit(*digits, classes=range(10)).partial_fit(*digits)
+
+    assert order.epochs[0] != order.epochs[1]
