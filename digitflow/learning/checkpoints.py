@@ -6,6 +6,7 @@ import json
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import numpy as np
 from digitflow import files
 from digitflow.datasets.loading import digest_of
 from digitflow.errors import UsageError
-from digitflow.learning.examples import Examples
+from digitflow.learning.fitting import Training, join_histories, run_training
 
 # What reading a damaged archive raises, beside what any file may.
 _BROKEN = (EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error)
@@ -41,6 +42,22 @@ def check_checkpoint(path: Any, random_state: Any) -> None:
         )
 
 
+def check_names(hyper_parameters: Mapping[str, Any]) -> None:
+    """Refuse a function without a name: another process could not tell it from others.
+
+    Raises
+    ------
+    UsageError
+        With the hyper-parameter's name.
+    """
+    for name, value in hyper_parameters.items():
+        if "<lambda>" in getattr(value, "__qualname__", ""):
+            raise UsageError(
+                f"{name}: a lambda has no name to know the same fit again by, which checkpoint "
+                "needs; define the function with def"
+            )
+
+
 class Checkpoint(keras.callbacks.Callback):
     """Keep the state of a training in a file, replaced in one step after each epoch.
 
@@ -63,36 +80,22 @@ class Checkpoint(keras.callbacks.Callback):
         self.memory: list[dict[str, Any]] = []
         self.best_weights: list[np.ndarray] = []
 
-    def open(
-        self,
-        model: keras.Model,
-        examples: Sequence[Examples],
-        hyper_parameters: Sequence[Mapping[str, Any]],
-        seed: int,
-    ) -> dict[str, list[float]]:
+    def open(self, model: keras.Model, fingerprint: str) -> dict[str, list[float]]:
         """Bring a model to the state in the file, if there is one, and return the history so far.
 
         Parameters
         ----------
         model : keras.Model
             Compiled.
-        examples : sequence of Examples
-            Those to train on, and those to validate with if there are.
-        hyper_parameters : sequence of mapping
-            All that decide what the fit gives, by name.
-        seed : int
-
-        Returns
-        -------
-        dict of str to list of float
+        fingerprint : str
+            A digest of all that decides what the fit gives.
 
         Raises
         ------
         UsageError
             If the file cannot be read, or is of another fit.
         """
-        self.fingerprint = _fingerprint(model, examples, hyper_parameters, seed)
-        model.optimizer.build(model.trainable_variables)
+        self.fingerprint = fingerprint
         if not self.path.exists():
             return {}
         facts, state, self.best_weights = self._read()
@@ -166,24 +169,57 @@ def _plain(value: Any) -> float | int | None:
 
 
 def _fingerprint(
-    model: keras.Model,
-    examples: Sequence[Examples],
-    hyper_parameters: Sequence[Mapping[str, Any]],
-    seed: int,
+    training: Training, teachers: Sequence[keras.Model], told: Mapping[str, str]
 ) -> str:
     """Return a digest of all that decides what a fit gives."""
-    arrays = [(part.images, part.codes, part.weights) for part in examples]
+    parts = [part for part in (training.examples, training.validation) if part is not None]
+    seen = [part.arrays() for part in parts] + [teacher.get_weights() for teacher in teachers]
     facts = {
-        "hyper_parameters": [
-            {name: _name(value) for name, value in each.items()} for each in hyper_parameters
-        ],
-        "shapes": [tuple(variable.shape) for variable in model.variables],
-        "seed": seed,
-        "data": [digest_of(*(array for array in part if array is not None)) for part in arrays],
+        "hyper_parameters": dict(told),
+        "recipe": {name: name_of(value) for name, value in vars(training.recipe).items()},
+        "shapes": [tuple(variable.shape) for variable in training.model.variables],
+        "seed": training.seed,
+        "seen": [digest_of(*arrays) for arrays in seen],
     }
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
-def _name(value: Any) -> str:
+def name_of(value: Any) -> str:
     """Return a text that is the same in another process: a function's has no address."""
     return getattr(value, "__qualname__", None) or repr(value)
+
+
+def run_resumable(
+    path: Path,
+    training: Training,
+    watched: Sequence[keras.callbacks.Callback],
+    teachers: Sequence[keras.Model],
+    told: Mapping[str, str],
+) -> dict[str, list[float]]:
+    """Run a training that keeps its state in a file, from where the file has it.
+
+    Parameters
+    ----------
+    path : Path
+        The file; it is deleted when the training is done.
+    training : Training
+    watched : sequence of keras.callbacks.Callback
+        Those of the training whose memory belongs to its state.
+    teachers : sequence of keras.Model
+    told : mapping of str to str
+        The hyper-parameters that decide what the training gives, by `name_of`.
+
+    Raises
+    ------
+    UsageError
+        If the file cannot be read, or is of another training.
+    TrainingError
+        If the loss stops being a number.
+    """
+    checkpoint = Checkpoint(path, watched)
+    history = checkpoint.open(training.model, _fingerprint(training, teachers, told))
+    training = replace(training, callbacks=[*training.callbacks, checkpoint])
+    # Even where no epoch is left: early stopping then brings the best weights back.
+    more = run_training(training, initial_epoch=len(history.get("loss", ())))
+    checkpoint.remove()
+    return join_histories(history, more)

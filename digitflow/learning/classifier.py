@@ -1,15 +1,14 @@
 """What the classifiers share: scikit-learn's interface around a Keras network."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Self
 
 import keras
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import ClassifierMixin
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -18,10 +17,11 @@ from digitflow.errors import UsageError
 from digitflow.learning import inputs, labels
 from digitflow.learning.augmentation import Augmentation
 from digitflow.learning.callbacks import ProgressBar, ScikitLearnCallbacks, check_callbacks
-from digitflow.learning.checkpoints import Checkpoint, check_checkpoint
+from digitflow.learning.checkpoints import check_checkpoint, check_names, name_of, run_resumable
 from digitflow.learning.distillation import networks_of
 from digitflow.learning.examples import Examples, hold_out
 from digitflow.learning.fitting import (
+    Training,
     callbacks_of,
     compile_training,
     join_histories,
@@ -30,15 +30,18 @@ from digitflow.learning.fitting import (
     training_environment,
 )
 from digitflow.learning.inputs import check_flag, check_number
+from digitflow.learning.network_holder import History, NetworkHolder
+from digitflow.learning.network_parts import check_network
 from digitflow.learning.recipes import Recipe
 
 _PREDICT_BATCH = 1000  # images; larger ones are no faster and take more memory
 _VALIDATION_FRACTION = 0.1  # where early stopping needs images to watch, and none are given
 
-History = dict[str, list[float]]
+# Hyper-parameters that change nothing in what a fit gives.
+_OTHERS = {"callbacks", "checkpoint", "device", "verbose"}
 
 
-class NetworkClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
+class NetworkClassifier(ClassifierMixin, CallbackSupportMixin, NetworkHolder):
     """A network as a scikit-learn classifier: all but the network and the defaults."""
 
     #: Flat rows are images in any case, and every image is brought to 28x28.
@@ -50,15 +53,12 @@ class NetworkClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
     warm_start: bool
     checkpoint: str | Path | None
     callbacks: Sequence[keras.callbacks.Callback] | None
-    precision: str
     device: str
     random_state: int | np.random.RandomState | None
     verbose: int
 
-    classes_: np.ndarray
-    network_: keras.Model
-    history_: History
     input_form_: inputs.InputForm
+    _partial_told: dict[str, str]  # hyper-parameters of the call of partial_fit before
 
     @with_callbacks
     def fit(
@@ -87,7 +87,8 @@ class NetworkClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
             Images, labels and weights that are measured after each epoch, and not learned from.
             In a `Pipeline`, name `X_val` in its `transform_input`, and they pass through it too.
         groups : array-like of shape (n,), optional
-            Who wrote each image: `validation_fraction` then holds whole writers out.
+            Who wrote each image: `validation_fraction` and early stopping then hold whole writers
+            out.
         teachers : sequence of fitted classifiers
             The network learns their answers to the augmented images too; see `distillation`.
 
@@ -112,17 +113,24 @@ class NetworkClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
             if len(np.unique(examples.weighing().codes)) < 2:
                 raise UsageError("y: one class only has weights above 0; a classifier needs two")
             validation = self._read_validation(X_val, y_val, sample_weight_val)
-            if validation is None:
-                fraction = self.validation_fraction
-                if fraction is None and recipe.early_stopping:
-                    fraction = _VALIDATION_FRACTION
-                examples, validation = hold_out(examples, groups, fraction, seed)
+            fraction = None if validation is not None else self._fraction(recipe)
+            examples, held_out = hold_out(examples, groups, fraction, seed)
             with training_environment(seed, self.precision, self.device):
                 network = self._start_network(former)
                 reports = ScikitLearnCallbacks(self, context, told, {"network_": network})
                 known = networks_of(teachers, self.classes_, network)
                 model = compile_training(network, recipe, len(examples), known)
-                history = self._train(model, examples, validation, recipe, seed, [reports])
+                history = self._train(
+                    Training(
+                        model,
+                        examples,
+                        validation or held_out,
+                        recipe,
+                        [*self._callbacks(), reports],
+                        seed,
+                    ),
+                    known,
+                )
             self._keep(network, join_histories(self.history_ if former else {}, history))
         context.call_on_fit_task_end(estimator=self, **told, reconstruction_attributes=vars(self))
         return self
@@ -131,7 +139,8 @@ class NetworkClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
         """Train for one pass over these images, from where the last call ended.
 
         The learning rate is constant, since nobody knows how many calls will come. Pickling
-        keeps the network, but not what the optimiser remembers of the calls before.
+        keeps the network, but not what the optimiser remembers of the calls before; nor does a
+        change of hyper-parameters between two calls.
 
         Parameters
         ----------
@@ -153,23 +162,26 @@ class NetworkClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
         """
         recipe = replace(self.recipe(), epochs=1, schedule="constant", early_stopping=False)
         seed = self._seed()
+        if self.class_weight == "balanced":
+            raise UsageError(
+                "class_weight='balanced': no part tells how frequent a class is in all parts; "
+                "give a dict of class to weight"
+            )
         with self._unchanged_on_failure():
             former = getattr(self, "network_", None)
             classes = labels.agree_on_classes(classes, getattr(self, "classes_", None))
             reset = former is None
             examples = self._read_examples(X, y, sample_weight, reset, classes).weighing()
             with training_environment(seed, self.precision, self.device):
+                told = self._told()
                 model = getattr(self, "_partial_model", None)
-                if model is None:
+                if model is None or told != self._partial_told:
                     model = compile_training(self._start_network(former), recipe, len(examples))
                 before = self.history_ if former else {}
-                done = len(before.get("loss", ()))
-                callbacks = self._callbacks()
-                history = run_training(
-                    model, examples, None, recipe, callbacks, seed, epochs_before=done
-                )
+                training = Training(model, examples, None, recipe, self._callbacks(), seed)
+                history = run_training(training, epochs_before=len(before.get("loss", ())))
             self._keep(model.layers[-1], join_histories(before, history))
-            self._partial_model = model
+            self._partial_model, self._partial_told = model, told
         return self
 
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -210,10 +222,6 @@ class NetworkClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
         best = self.predict_proba(X).argmax(axis=1)
         return self.classes_[best]
 
-    def build_network(self, n_classes: int) -> keras.Model:
-        """Return a new network with these hyper-parameters, its weights random."""
-        raise NotImplementedError
-
     def _default_recipe(self) -> Recipe:
         """Return the recipe whose values stand where a hyper-parameter is None."""
         raise NotImplementedError
@@ -232,6 +240,7 @@ class NetworkClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
         check_callbacks(self.callbacks)
         if self.checkpoint is not None:
             check_checkpoint(self.checkpoint, self.random_state)
+            check_names(self.get_params(deep=False))
         return recipe
 
     def _seed(self) -> int:
@@ -245,8 +254,10 @@ class NetworkClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
         self, X: Any, y: Any, sample_weight: Any, reset: bool, classes: Any = None
     ) -> Examples:
         """Return what the network trains on; with `reset`, learn form and classes from it."""
-        rows, image_shape = inputs.flatten(X)
-        if not reset:
+        image_shape = None
+        if reset:
+            rows, image_shape = inputs.flatten(X)
+        else:
             rows = inputs.flatten_alike(X, self.input_form_)
         rows, y = validate_data(self, rows, y, reset=reset)
         if reset:
@@ -271,88 +282,42 @@ class NetworkClassifier(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
         return Examples(inputs.to_network(rows, self.input_form_), codes, weights)
 
     def _start_network(self, former: keras.Model | None) -> keras.Model:
-        network = self.build_network(len(self.classes_))
-        if network.output_shape != (None, len(self.classes_)):
+        """Return the network to train, with the weights of the former one if there is."""
+        shape = self.input_form_.network_shape
+        if shape is None and self.recipe().augmentation.is_on():
             raise UsageError(
-                f"network={self.network!r} gives {network.output_shape[1:]} outputs; there must "
-                f"be one for each of {len(self.classes_)} classes"
+                "augmentation: X has features, not images, which cannot be moved or turned; give "
+                "images as (n, height, width), or augmentation=Augmentation()"
             )
+        network = self.build_network(len(self.classes_))
+        if callable(getattr(self, "network", None)):
+            check_network(network, shape or (), len(self.classes_), f"network={self.network!r}")
         if former is not None:
             take_weights(network, former)
         return network
 
-    def _train(
-        self,
-        model: keras.Model,
-        examples: Examples,
-        validation: Examples | None,
-        recipe: Recipe,
-        seed: int,
-        callbacks: Sequence[keras.callbacks.Callback],
-    ) -> History:
-        """Train a model and return the history; a checkpoint is kept where asked for."""
-        own = callbacks_of(recipe, validation is not None)
-        callbacks = [*own, *self._callbacks(), *callbacks]
+    def _fraction(self, recipe: Recipe) -> float | None:
+        """Return the share of the images to hold out, where none are given to validate with."""
+        if self.validation_fraction is None and recipe.early_stopping:
+            return _VALIDATION_FRACTION
+        return self.validation_fraction
+
+    def _train(self, training: Training, teachers: Sequence[keras.Model]) -> History:
+        """Train and return the history; a checkpoint is kept where asked for."""
+        watched = callbacks_of(training.recipe, training.validation is not None)
+        training = replace(training, callbacks=[*watched, *training.callbacks])
         if self.checkpoint is None:
-            return run_training(model, examples, validation, recipe, callbacks, seed)
-        checkpoint = Checkpoint(Path(self.checkpoint), own)
-        others = ("callbacks", "checkpoint", "device", "verbose")
-        told = {name: v for name, v in self.get_params(deep=False).items() if name not in others}
-        seen = [examples] if validation is None else [examples, validation]
-        history = checkpoint.open(model, seen, [asdict(recipe), told], seed)
-        callbacks.append(checkpoint)
-        done = len(history.get("loss", ()))
-        # Even where no epoch is left: early stopping then brings the best weights back.
-        more = run_training(model, examples, validation, recipe, callbacks, seed, done)
-        checkpoint.remove()
-        return join_histories(history, more)
+            return run_training(training)
+        return run_resumable(Path(self.checkpoint), training, watched, teachers, self._told())
+
+    def _told(self) -> dict[str, str]:
+        """Return the hyper-parameters that decide what a fit gives, as texts that tell them."""
+        parameters = self.get_params(deep=False)
+        return {key: name_of(value) for key, value in parameters.items() if key not in _OTHERS}
 
     def _callbacks(self) -> list[keras.callbacks.Callback]:
         progress = [ProgressBar()] if self.verbose else []
         return [*progress, *(self.callbacks or [])]
-
-    def _keep(self, network: keras.Model, history: History) -> None:
-        """Take over a trained network, in float32 whatever it was trained in."""
-        if self.precision != "float32":
-            trained, network = network, self.build_network(len(self.classes_))
-            network.set_weights(trained.get_weights())
-        self.__dict__.pop("_partial_model", None)
-        self.network_ = network
-        self.history_ = history
-
-    @contextmanager
-    def _unchanged_on_failure(self) -> Iterator[None]:
-        """Leave the estimator as it was where a fit fails."""
-        before = dict(self.__dict__)
-        model = before.get("_partial_model")
-        weights = model.get_weights() if model else []
-        try:
-            yield
-        except BaseException:
-            self.__dict__.clear()
-            self.__dict__.update(before)
-            if model and not all(map(np.array_equal, weights, model.get_weights())):
-                model.set_weights(weights)
-                del self._partial_model  # what its optimiser remembers is of the steps undone
-            raise
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return the state to pickle: the network as plain arrays, the optimiser left out."""
-        state = dict(super().__getstate__())
-        state.pop("_partial_model", None)
-        network = state.pop("network_", None)
-        if network is not None:
-            state["_weights"] = network.get_weights()
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Rebuild the network from its arrays."""
-        state = dict(state)
-        weights = state.pop("_weights", None)
-        super().__setstate__(state)
-        if weights is not None:
-            self.network_ = self.build_network(len(self.classes_))
-            self.network_.set_weights(weights)
 
     def __sklearn_tags__(self) -> Tags:
         """Tell scikit-learn that images need not be flat."""

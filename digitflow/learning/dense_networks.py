@@ -21,7 +21,7 @@ def ann(
     n_classes: int,
     image_shape: tuple[int, ...] = (28, 28, 1),
     hidden_layers: Sequence[int] = (256, 128),
-    dropout: float | Sequence[float] = (0.3, 0.5),
+    dropout: float | Sequence[float] | None = None,
     batch_norm: bool = False,
     centred: bool = False,
     name: str = "ann",
@@ -38,9 +38,9 @@ def ann(
         Shape of one image, or of one row of a table: (n_features,).
     hidden_layers : sequence of int
         Units of each hidden layer, first to last.
-    dropout : float or sequence of float
+    dropout : float or sequence of float, optional
         Share of units dropped after each hidden layer, in training; one number for all of them,
-        or one for each.
+        or one for each. By default 0.5 after the last and 0.3 after the others.
     batch_norm : bool
         Normalise over the batch before each activation.
     centred : bool
@@ -53,6 +53,8 @@ def ann(
     UsageError
         If there is not one dropout for each hidden layer.
     """
+    if dropout is None:
+        dropout = [0.3] * (len(hidden_layers) - 1) + [0.5]
     dropouts = dropout if isinstance(dropout, Sequence) else [dropout] * len(hidden_layers)
     if len(dropouts) != len(hidden_layers):
         raise UsageError(
@@ -65,7 +67,7 @@ def ann(
         x = layers.Rescaling(2, offset=-1, name="centre")(x)
     for number, (units, share) in enumerate(zip(hidden_layers, dropouts, strict=True), start=1):
         layer = f"dense{number}"
-        x = layers.Dense(units, use_bias=not batch_norm, name=layer)(x)
+        x = layers.Dense(int(units), use_bias=not batch_norm, name=layer)(x)
         if batch_norm:
             x = normalisation(x, layer)
         x = layers.ReLU(name=f"{layer}_relu")(x)

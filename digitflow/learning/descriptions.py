@@ -126,6 +126,8 @@ def arguments_of(described: Mapping[str, Any]) -> dict[str, Any]:
         name: tuple(value) if isinstance(value, list) else value
         for name, value in described.items()
     }
+    if isinstance(described.get("class_weight"), list):
+        parameters["class_weight"] = dict(described["class_weight"])
     if isinstance(described.get("augmentation"), Mapping):
         parameters["augmentation"] = Augmentation(**described["augmentation"])
     return parameters
@@ -147,16 +149,22 @@ def _weight_names(network: keras.Model) -> list[str]:
 def _plain(value: Any) -> Any:
     """Return a value as JSON has it: a function by its name."""
     if isinstance(value, BaseEstimator):
-        return value.get_params()
+        return {name: _plain(each) for name, each in value.get_params().items()}
     if callable(value):
         return value.__qualname__
-    return list(value) if isinstance(value, tuple) else value
+    if isinstance(value, Mapping):  # as pairs, for the keys of a JSON object are strings
+        return [[_plain(key), _plain(weight)] for key, weight in value.items()]
+    if isinstance(value, tuple | list):
+        return [_plain(each) for each in value]
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _is_plain(value: Any) -> bool:
     """Tell whether JSON can hold a hyper-parameter and give the same back."""
+    if callable(value):
+        return False
     try:
-        json.dumps(value.get_params() if isinstance(value, Augmentation) else value)
+        json.dumps(_plain(value))
     except (TypeError, ValueError):
         return False
     return True

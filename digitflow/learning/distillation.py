@@ -9,6 +9,7 @@ from keras import ops
 from sklearn.utils.validation import check_is_fitted
 
 from digitflow.errors import UsageError
+from digitflow.learning.losses import SmoothedCrossentropy
 
 #: What the logits of teachers and student are divided by before they are compared.
 TEMPERATURE = 4.0
@@ -43,12 +44,10 @@ def networks_of(
     return [teacher.network_ for teacher in teachers]
 
 
-def learn_from(
+def beside_teachers(
     images: keras.KerasTensor, student: keras.Model, teachers: Sequence[keras.Model]
 ) -> keras.KerasTensor:
-    """Return the student's probabilities, with a loss attached that draws it to the teachers.
-
-    Student and teachers see the same augmented images.
+    """Return what a student and its teachers say of the same images, for `DistillationLoss`.
 
     Parameters
     ----------
@@ -56,32 +55,46 @@ def learn_from(
     student : keras.Model
     teachers : sequence of keras.Model
         Each with a layer named `logits`, and the student's classes. Copies of them are used.
+
+    Returns
+    -------
+    KerasTensor of shape (n, 2 * n_classes)
+        The student's probabilities, then the mean of the teachers' softened ones.
     """
-    logits = student.get_layer("logits").output
-    student_logits, probabilities = keras.Model(student.input, [logits, student.output])(images)
-    taught = [_frozen_logits(teacher)(images, training=False) for teacher in teachers]
-    return DistillationLoss()([probabilities, student_logits, *taught])
+    taught = [_softened_answers(teacher)(images, training=False) for teacher in teachers]
+    targets = keras.layers.Average()(taught) if len(taught) > 1 else taught[0]
+    return keras.layers.Concatenate(dtype="float32")([student(images), targets])
 
 
 @keras.saving.register_keras_serializable("digitflow")
-class DistillationLoss(keras.layers.Layer):
-    """Pass the student's probabilities on, and add the distance to the teachers' to the loss."""
+class DistillationLoss(SmoothedCrossentropy):
+    """The cross-entropy of the labels, and the distance to the teachers' answers."""
 
-    def call(self, inputs: Sequence[Any], training: bool | None = None) -> Any:
-        """Take probabilities, logits and each teacher's logits, all (n, n_classes)."""
-        probabilities, logits, *taught = (ops.cast(tensor, "float32") for tensor in inputs)
-        if training:
-            softened = [ops.softmax(teacher / TEMPERATURE) for teacher in taught]
-            targets = sum(softened) / len(softened)
-            distance = keras.losses.kl_divergence(targets, ops.softmax(logits / TEMPERATURE))
-            # The square makes up for the gradients that the temperature makes smaller.
-            self.add_loss(TEACHERS_SHARE * TEMPERATURE**2 * ops.mean(distance))
-        return probabilities
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Return the loss of each image, from labels (n,) and what `beside_teachers` gave."""
+        probabilities, targets = ops.split(y_pred, 2, axis=-1)
+        # The logarithm of the probabilities is the logits, but for a number that softmax ignores.
+        logits = ops.log(ops.maximum(probabilities, keras.config.epsilon()))
+        distance = keras.losses.kl_divergence(targets, ops.softmax(logits / TEMPERATURE))
+        labels = super().call(y_true, probabilities)
+        # The square makes up for the gradients that the temperature makes smaller.
+        taught = TEACHERS_SHARE * TEMPERATURE**2 * distance
+        return (1 - TEACHERS_SHARE) * labels + taught
 
 
-def _frozen_logits(teacher: keras.Model) -> keras.Model:
-    """Return a copy of a network that ends at its logits and does not learn."""
+@keras.saving.register_keras_serializable("digitflow")
+class StudentAccuracy(keras.metrics.SparseCategoricalAccuracy):
+    """The share of images that the student reads rightly, whatever its teachers say."""
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Count labels (n,) against what `beside_teachers` gave."""
+        super().update_state(y_true, ops.split(y_pred, 2, axis=-1)[0], sample_weight)
+
+
+def _softened_answers(teacher: keras.Model) -> keras.Model:
+    """Return a copy of a network that gives its softened probabilities and does not learn."""
     copy = keras.models.clone_model(teacher)
     copy.set_weights(teacher.get_weights())
     copy.trainable = False
-    return keras.Model(copy.input, copy.get_layer("logits").output)
+    softer = keras.layers.Rescaling(1 / TEMPERATURE)(copy.get_layer("logits").output)
+    return keras.Model(copy.input, keras.layers.Softmax(dtype="float32")(softer))

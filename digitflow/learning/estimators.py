@@ -5,7 +5,6 @@ classifier by scikit-learn 1.7 and later, and has no explicit hyper-parameters.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from digitflow.learning.classifier import NetworkClassifier
 from digitflow.learning.dense_networks import DENSE, ann
 from digitflow.learning.inputs import check_flag, check_number
 from digitflow.learning.networks import network_by_name
-from digitflow.learning.recipes import RECIPES, Recipe
+from digitflow.learning.recipes import Recipe, recipe_of
 from digitflow.learning.schedules import Schedule
 
 
@@ -165,7 +164,7 @@ class CNNClassifier(NetworkClassifier):
 
     def _default_recipe(self) -> Recipe:
         self._builder()  # refuses what is no network
-        return RECIPES[self.network if isinstance(self.network, str) else "fast"]
+        return recipe_of(self.network if isinstance(self.network, str) else "fast")
 
 
 class ANNClassifier(NetworkClassifier):
@@ -178,8 +177,9 @@ class ANNClassifier(NetworkClassifier):
     ----------
     hidden_layers : sequence of int
         Units of each hidden layer, first to last.
-    dropout : float or sequence of float
-        Share of units dropped in training, after each hidden layer.
+    dropout : float or sequence of float, optional
+        Share of units dropped in training after each hidden layer: one number for all of them, or
+        one for each; by default 0.5 after the last and 0.3 after the others.
     batch_norm : bool
         Whether batch normalisation stands before each ReLU.
     centred : bool
@@ -202,7 +202,7 @@ class ANNClassifier(NetworkClassifier):
     def __init__(
         self,
         hidden_layers: Sequence[int] = (256, 128),
-        dropout: float | Sequence[float] = (0.3, 0.5),
+        dropout: float | Sequence[float] | None = None,
         batch_norm: bool = False,
         centred: bool = False,
         *,
@@ -260,7 +260,7 @@ class ANNClassifier(NetworkClassifier):
         )
 
     def _default_recipe(self) -> Recipe:
-        return RECIPES["ann"]
+        return recipe_of("ann")
 
     def recipe(self) -> Recipe:
         is_sequence = isinstance(self.hidden_layers, Sequence | np.ndarray)
@@ -270,8 +270,9 @@ class ANNClassifier(NetworkClassifier):
             )
         for units in self.hidden_layers:
             check_number("hidden_layers", units, Integral, 1)
-        for share in self.dropout if isinstance(self.dropout, Sequence) else [self.dropout]:
-            check_number("dropout", share, Real, 0, 0.99)
+        if self.dropout is not None:
+            for share in self.dropout if isinstance(self.dropout, Sequence) else [self.dropout]:
+                check_number("dropout", share, Real, 0, 0.99)
         check_flag("batch_norm", self.batch_norm)
         check_flag("centred", self.centred)
         return super().recipe()
@@ -285,7 +286,7 @@ def make_classifier(name: str, **hyper_parameters: Any) -> CNNClassifier | ANNCl
     name : str
         One of `digitflow.learning.networks.NETWORKS`.
     **hyper_parameters
-        Instead of the recipe's.
+        Instead of the recipe's; None leaves the recipe's value.
 
     Raises
     ------
@@ -295,7 +296,6 @@ def make_classifier(name: str, **hyper_parameters: Any) -> CNNClassifier | ANNCl
     network_by_name(name)
     if name not in DENSE:
         return CNNClassifier(name, **hyper_parameters)
-    recipe = {field.name: getattr(RECIPES[name], field.name) for field in fields(Recipe)}
-    if name == "ann":
-        recipe = {}
-    return ANNClassifier(**DENSE[name], **{**recipe, **hyper_parameters})
+    recipe = vars(recipe_of(name)) if name != "ann" else {}
+    told = {key: value for key, value in hyper_parameters.items() if value is not None}
+    return ANNClassifier(**(DENSE[name] | recipe | told))

@@ -63,8 +63,14 @@ def hold_out(
     Raises
     ------
     UsageError
-        If there is not one group for each image, or too few images.
+        If there is not one group for each image, nothing is held out by them, or there are too
+        few images.
     """
+    if groups is not None and fraction is None:
+        raise UsageError(
+            "groups: tell who wrote which image, to hold whole writers out, but nothing is held "
+            "out; set validation_fraction, or leave groups away"
+        )
     if fraction is None:
         return examples.weighing(), None
     writers = None
@@ -73,5 +79,8 @@ def hold_out(
         if shape != (n,):
             raise UsageError(f"groups has shape {shape}; give who wrote each of {n} images")
         writers = np.unique(groups, return_inverse=True)[1]
+        if examples.weights is not None:
+            writers = writers[examples.weights > 0]
+    examples = examples.weighing()
     train, validation, _ = split_by_writer(examples.codes, writers, fraction, seed)
-    return examples.part(train).weighing(), examples.part(validation).weighing()
+    return examples.part(train), examples.part(validation)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 
 import keras
 import numpy as np
@@ -12,11 +13,13 @@ from sklearn.preprocessing import FunctionTransformer
 from digitflow.errors import TrainingError, UsageError
 from digitflow.learning.augmentation import RandomAugmentation
 from digitflow.learning.batches import ShuffledBatches
-from digitflow.learning.distillation import TEACHERS_SHARE, learn_from
+from digitflow.learning.distillation import DistillationLoss, StudentAccuracy, beside_teachers
 from digitflow.learning.examples import Examples
 from digitflow.learning.losses import SmoothedCrossentropy
 from digitflow.learning.recipes import Recipe
 from digitflow.learning.schedules import LearningRate, make_schedule, plateau
+
+Accuracy = keras.metrics.SparseCategoricalAccuracy
 
 #: Arithmetic to train in, as Keras names it; the weights are float32 in each.
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
@@ -112,14 +115,13 @@ def compile_training(
     augmented = inputs
     if recipe.augmentation.is_on():
         augmented = RandomAugmentation(recipe.augmentation)(inputs)
-    outputs = learn_from(augmented, network, teachers) if teachers else network(augmented)
+    outputs = beside_teachers(augmented, network, teachers) if teachers else network(augmented)
     model = keras.Model(inputs, outputs)
     rate = make_schedule(recipe.schedule, recipe.learning_rate, steps)
     model.compile(
         optimizer=_make_optimizer(recipe, rate),
-        loss=SmoothedCrossentropy(recipe.label_smoothing),
-        loss_weights=1 - TEACHERS_SHARE if teachers else None,
-        metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+        loss=(DistillationLoss if teachers else SmoothedCrossentropy)(recipe.label_smoothing),
+        metrics=[(StudentAccuracy if teachers else Accuracy)(name="accuracy")],
     )
     # To sum gradients over devices, of which there is one, Keras 3.15 makes TensorFlow register a
     # gradient that keeps the graph of each network for ever: 13 MB a fit.
@@ -129,29 +131,26 @@ def compile_training(
     return model
 
 
+@dataclass(frozen=True, eq=False)
+class Training:
+    """All that decides what a training gives."""
+
+    model: keras.Model  # as `compile_training` returned it
+    examples: Examples
+    validation: Examples | None  # measured after each epoch
+    recipe: Recipe
+    callbacks: Sequence[keras.callbacks.Callback]
+    seed: int  # of the order of the images
+
+
 def run_training(
-    model: keras.Model,
-    examples: Examples,
-    validation: Examples | None,
-    recipe: Recipe,
-    callbacks: Sequence[keras.callbacks.Callback],
-    seed: int,
-    initial_epoch: int = 0,
-    epochs_before: int = 0,
+    training: Training, initial_epoch: int = 0, epochs_before: int = 0
 ) -> dict[str, list[float]]:
     """Train a compiled model and return its history, one value an epoch.
 
     Parameters
     ----------
-    model : keras.Model
-        As `compile_training` returned it.
-    examples : Examples
-    validation : Examples or None
-        Measured after each epoch.
-    recipe : Recipe
-    callbacks : sequence of keras.callbacks.Callback
-    seed : int
-        Of the order of the images.
+    training : Training
     initial_epoch : int
         So many of the recipe's epochs are done already.
     epochs_before : int
@@ -162,27 +161,35 @@ def run_training(
     TrainingError
         If the loss stops being a number.
     """
+    recipe, validation = training.recipe, training.validation
     engine = _Engine(
-        model=lambda: model,
+        model=lambda: training.model,
         epochs=recipe.epochs - initial_epoch,
         batch_size=recipe.batch_size,
-        callbacks=[keras.callbacks.TerminateOnNaN(raise_error=True), *callbacks],
-        random_state=seed,
+        callbacks=[keras.callbacks.TerminateOnNaN(raise_error=True), *training.callbacks],
+        random_state=training.seed,
         verbose=0,
     )
     # With names that begin otherwise, scikeras would take them for arguments of `model`.
     engine._validation = None if validation is None else validation.normalised().arrays()
     engine._epochs_before = epochs_before
     try:
-        engine.fit(*examples.normalised().arrays(), initial_epoch=initial_epoch)
+        engine.fit(*training.examples.normalised().arrays(), initial_epoch=initial_epoch)
     except RuntimeError as error:
         if "NaN or Inf loss" not in str(error):
             raise
-        raise TrainingError(
-            f"the loss stopped being a number with learning_rate={recipe.learning_rate:g}; "
-            "use a smaller one"
-        ) from error
+        raise _no_number(recipe) from error
+    # Keras looks at losses only, and the last step's weights have none.
+    if not all(np.isfinite(weights).all() for weights in training.model.get_weights()):
+        raise _no_number(recipe)
     return {name: list(map(float, values)) for name, values in engine.history_.items()}
+
+
+def _no_number(recipe: Recipe) -> TrainingError:
+    return TrainingError(
+        f"the loss stopped being a number with learning_rate={recipe.learning_rate:g}; "
+        "use a smaller one"
+    )
 
 
 def take_weights(network: keras.Model, former: keras.Model) -> None:

@@ -11,14 +11,11 @@ import numpy as np
 from scipy import sparse
 
 from digitflow.errors import UsageError
+from digitflow.learning.scales import Range, learn_range, to_unit_range
 from digitflow.models.tflite import IMAGE_SIZE
 
-#: Flat rows of a square number of features from this on can be pixels: 8x8.
+#: Flat rows of a square number of features from this on are pixels if their values can be: 8x8.
 _FEWEST_PIXELS = 64
-#: Floats whose maximum lies between 1 and this could be of either range.
-_OVERSHOOT = 2.0
-#: Data that reaches this, and no more than 255, is taken for pixels of 0..255.
-_BRIGHT = 128
 
 
 @dataclass(frozen=True)
@@ -28,7 +25,7 @@ class InputForm:
     image_shape: tuple[int, int] | None  # height and width, px; None for mere features
     size: tuple[int, int] | None  # to which images are brought, px; None leaves them as they are
     # What becomes 0 and 1; None for features that are taken as they are.
-    value_range: tuple[float, float] | None
+    value_range: Range | None
 
     @property
     def network_shape(self) -> tuple[int, int, int] | None:
@@ -50,9 +47,9 @@ def learn_form(
     images_only : bool
         Flat rows are images in any case, and all are brought to 28x28 and to 0..1.
     """
-    shape = image_shape or _shape_of_flat(rows.shape[1], images_only)
+    shape = image_shape or _shape_of_flat(rows, images_only)
     size = (IMAGE_SIZE, IMAGE_SIZE) if images_only else None
-    return InputForm(shape, size, _learn_range(rows, images_only))
+    return InputForm(shape, size, None if shape is None else learn_range(rows, images_only))
 
 
 def to_network(rows: np.ndarray, form: InputForm) -> np.ndarray:
@@ -72,7 +69,7 @@ def to_network(rows: np.ndarray, form: InputForm) -> np.ndarray:
     UsageError
         If the values cannot be on the scale of the training data.
     """
-    scaled = _to_unit_range(rows, form)
+    scaled = to_unit_range(rows, form.value_range)
     if form.image_shape is None:
         return scaled
     images = scaled.reshape(-1, *form.image_shape)
@@ -134,10 +131,12 @@ def flatten(X: Any) -> tuple[Any, tuple[int, int] | None]:
     return array.reshape(n, height * width), (height, width)
 
 
-def _shape_of_flat(n_features: int, images_only: bool) -> tuple[int, int] | None:
+def _shape_of_flat(rows: np.ndarray, images_only: bool) -> tuple[int, int] | None:
     """Return height and width of images that came as rows, px; None where they are none."""
+    n_features = rows.shape[1]
     side = math.isqrt(n_features)
-    if side * side == n_features and (images_only or n_features >= _FEWEST_PIXELS):
+    could_be_pixels = n_features >= _FEWEST_PIXELS and rows.min() >= 0 and rows.max() <= 255
+    if side * side == n_features and (images_only or could_be_pixels):
         return side, side
     if not images_only:
         return None
@@ -148,71 +147,6 @@ def _shape_of_flat(n_features: int, images_only: bool) -> tuple[int, int] | None
         stacklevel=5,
     )
     return 1, n_features
-
-
-def _learn_range(rows: np.ndarray, images_only: bool) -> tuple[float, float] | None:
-    """Return the values that are to become 0 and 1; None to leave what is not like pixels."""
-    low, high = float(rows.min()), float(rows.max())
-    if low >= 0 and high <= 1:
-        return 0.0, 1.0
-    if rows.dtype == np.uint8 or (low >= 0 and _BRIGHT <= high <= 255):
-        return 0.0, 255.0
-    return (min(low, 0.0), max(high, 0.0)) if images_only else None
-
-
-def _to_unit_range(rows: np.ndarray, form: InputForm) -> np.ndarray:
-    """Bring rows to the scale that the network was trained on, float32.
-
-    Images that come as 0..255 where the training data was 0..1, or the other way round, are
-    recognised and give the same result.
-    """
-    if form.value_range is None:
-        return np.asarray(rows, np.float32)
-    low, high = form.value_range
-    if form.image_shape is not None and form.value_range in {(0.0, 1.0), (0.0, 255.0)}:
-        high = _range_of_pixels(rows, high)
-    if low == 0 and high == 1:
-        return np.asarray(rows, np.float32)
-    if low == 0:
-        return np.multiply(rows, np.float32(1 / high), dtype=np.float32)
-    return ((rows - low) / (high - low)).astype(np.float32)
-
-
-def _range_of_pixels(rows: np.ndarray, fitted: float) -> float:
-    """Return the value of white in these rows, 1 or 255, given that of the training data."""
-    low, high = float(rows.min()), float(rows.max())
-    if rows.dtype == bool:
-        return 1.0
-    if fitted == 255:
-        if not (low >= 0 and high <= 255):
-            raise UsageError(
-                f"X has values from {low:g} to {high:g}, but the estimator was fitted on pixels "
-                "of 0..255; give the same"
-            )
-        if rows.dtype.kind == "f" and high <= 1:
-            return 1.0
-        if high == 1 or (rows.dtype.kind == "f" and high <= _OVERSHOOT):
-            raise UsageError(
-                f"X has nothing above {high:g}, but the estimator was fitted on pixels of 0..255: "
-                "is it 0..1? Give floats of at most 1, or 0..255 as uint8"
-            )
-        return 255.0
-    if not _mostly_outside_of_one(rows):
-        return 1.0
-    if low >= 0 and (rows.dtype == np.uint8 or _BRIGHT <= high <= 255):
-        return 255.0
-    if low >= 0 and high <= _OVERSHOOT:
-        return 1.0
-    raise UsageError(
-        f"X has values from {low:g} to {high:g}, but the estimator was fitted on 0..1; "
-        "scale X alike, or give 0..255 as uint8"
-    )
-
-
-def _mostly_outside_of_one(rows: np.ndarray) -> bool:
-    """Tell another scale from a few values that leave 0..1, as a MinMaxScaler gives."""
-    outside = np.count_nonzero(rows < 0) + np.count_nonzero(rows > 1)
-    return bool(outside > np.count_nonzero(rows) / 2)
 
 
 def _resize(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:

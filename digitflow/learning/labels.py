@@ -57,9 +57,15 @@ def encode(y: Any, classes: np.ndarray, name: str = "y") -> np.ndarray:
     Raises
     ------
     UsageError
-        If a label is none of the classes.
+        If a label is none of the classes, or text where they are numbers.
     """
     labels = column_or_1d(y, warn=True)
+    if _is_text(labels) != _is_text(classes):  # numpy would compare 3 with "3" as texts
+        kinds = [("text" if _is_text(array) else "numbers") for array in (labels, classes)]
+        raise UsageError(
+            f"{name} holds {kinds[0]}, {labels[:3].tolist()}, but the classes are {kinds[1]}, "
+            f"{classes[:10].tolist()}; give the same kind"
+        )
     unknown = np.setdiff1d(labels, classes)
     if len(unknown):
         raise UsageError(
@@ -67,6 +73,10 @@ def encode(y: Any, classes: np.ndarray, name: str = "y") -> np.ndarray:
             f"the classes are {classes[:10].tolist()}"
         )
     return np.searchsorted(classes, labels).astype(np.int64)
+
+
+def _is_text(labels: np.ndarray) -> bool:
+    return isinstance(labels[0], str) if labels.dtype.kind == "O" else labels.dtype.kind in "UT"
 
 
 def weights_of(

@@ -1,7 +1,9 @@
 """How each network is trained unless one is told otherwise."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from numbers import Integral, Real
+
+from sklearn.base import clone
 
 from digitflow.errors import UsageError
 from digitflow.learning.augmentation import Augmentation
@@ -40,6 +42,12 @@ class Recipe:
         if not isinstance(self.augmentation, Augmentation):
             raise UsageError(f"augmentation={self.augmentation!r}: must be an Augmentation")
         self.augmentation.check()
+
+
+def recipe_of(name: str) -> Recipe:
+    """Return the recipe of a network's name, with an augmentation that one may change."""
+    recipe = RECIPES[name]
+    return replace(recipe, augmentation=clone(recipe.augmentation))
 
 
 #: By the network's name in `networks.NETWORKS`.

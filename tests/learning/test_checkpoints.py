@@ -210,3 +210,35 @@ def test_no_file_is_left_by_a_fit_that_ends(digits, path):
     new_ann(parameters(path, epochs=2)).fit(*digits)
 
     assert list(path.parent.iterdir()) == []
+
+
+def test_a_function_without_a_name_cannot_be_known_again(digits, path):
+    unnamed = new_ann(parameters(path, optimizer=lambda rate: keras.optimizers.SGD(rate)))
+
+    with pytest.raises(UsageError, match=r"^optimizer: a lambda has no name"):
+        unnamed.fit(*digits)
+
+
+def test_a_checkpoint_knows_its_teachers(digits, path):
+    images, labels = digits[0].reshape(-1, 28, 28), digits[1]
+    small = {"epochs": 3, "dropout": 0.0, "random_state": 0}
+    teachers = [
+        ANNClassifier((4,), **{**small, "random_state": seed}).fit(images, labels)
+        for seed in range(2)
+    ]
+
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 1:
+                raise KeyboardInterrupt
+
+    stopped = ANNClassifier((8,), checkpoint=path, callbacks=[Stop()], **small)
+    with pytest.raises(KeyboardInterrupt):
+        stopped.fit(images, labels, teachers=teachers[:1])
+
+    resumed = ANNClassifier((8,), checkpoint=path, **small)
+    for others in ([], teachers[1:], teachers):
+        with pytest.raises(UsageError, match="of a fit with other data"):
+            resumed.fit(images, labels, teachers=others)
+    resumed.fit(images, labels, teachers=teachers[:1])
+    assert len(resumed.history_["loss"]) == 3

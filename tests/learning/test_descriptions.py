@@ -40,7 +40,7 @@ def test_a_bundle_gives_the_estimator_back(fitted, pristine_bundle: Path):
             schedule=lambda peak, steps: peak,
             class_weight={3: 2.0, 8: 1.0},
         ),
-        ANNClassifier((16, 8), dropout=(0.1, 0.2), batch_norm=True),
+        ANNClassifier((np.int64(16), 8), dropout=(0.1, 0.2), batch_norm=True),
         make_classifier("mlp"),
     ],
     ids=["cnn", "ann", "mlp"],
@@ -49,7 +49,7 @@ def test_what_was_described_is_rebuilt(classifier):
     data = load_dataset("digits")
     chosen = np.isin(data.labels, [3, 8])
     images, labels = data.images[chosen][:64], data.labels[chosen][:64]
-    classifier.set_params(epochs=1, batch_size=32, random_state=0).fit(images, labels)
+    classifier.set_params(epochs=np.int32(1), batch_size=32, random_state=0).fit(images, labels)
     description = json.loads(json.dumps(describe_estimator(classifier)))
 
     copy = rebuild_estimator(description, weights_of(classifier))
@@ -57,6 +57,9 @@ def test_what_was_described_is_rebuilt(classifier):
     assert np.array_equal(copy.predict_proba(images), classifier.predict_proba(images))
     assert np.array_equal(copy.classes_, [3, 8])
     assert repr(copy.augmentation) == repr(classifier.augmentation)
+    assert getattr(copy, "hidden_layers", 0) == getattr(classifier, "hidden_layers", 0)
+    assert copy.class_weight == classifier.class_weight
+    assert copy.epochs == 1
     assert description["recipe"]["epochs"] == 1
     assert description["recipe"]["optimizer"] == classifier.recipe().optimizer
 

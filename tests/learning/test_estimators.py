@@ -488,6 +488,58 @@ def test_make_classifier_knows_every_network():
         make_classifier("fats")
 
 
+def test_make_classifier_takes_the_networks_own_parameters():
+    other = make_classifier("mlp", hidden_layers=(32,), epochs=None, dropout=0.1)
+
+    assert other.hidden_layers == (32,)
+    assert other.dropout == 0.1
+    assert other.epochs == make_classifier("mlp").epochs == 15
+
+
+@pytest.mark.parametrize("name", ["wide_ann", "fast"])
+def test_a_recipe_is_not_changed_through_a_classifier(name: str):
+    before = make_classifier(name).recipe().augmentation.get_params()
+
+    first = make_classifier(name)
+    first.recipe().augmentation.set_params(rotation=45)
+    if first.augmentation is not None:
+        first.set_params(augmentation__rotation=45)
+
+    assert make_classifier(name).recipe().augmentation.get_params() == before
+
+
+@pytest.mark.parametrize("layers", [(8,), (8, 8), (8, 8, 8)])
+def test_any_number_of_layers_has_a_dropout(digits, layers):
+    network = ANNClassifier(layers, epochs=1, random_state=0).fit(*digits).network_
+
+    shares = [layer.rate for layer in network.layers if hasattr(layer, "rate")]
+    assert shares == [0.3] * (len(layers) - 1) + [0.5]
+
+
+def test_augmentation_needs_images():
+    X, y = np.random.default_rng(0).normal(size=(20, 7)), np.arange(20) % 2
+
+    with pytest.raises(UsageError, match=r"^augmentation: X has features, not images"):
+        new_ann(augmentation=Augmentation(shift=2)).fit(X, y)
+
+
+def test_partial_fit_takes_hyper_parameters_that_changed(digits):
+    classifier = new_ann(optimizer="sgd", learning_rate=0.05).partial_fit(
+        *digits, classes=range(10)
+    )
+    before = weights_of(classifier)
+
+    classifier.set_params(learning_rate=1e-12).partial_fit(*digits)
+
+    assert np.allclose(weights_of(classifier), before, atol=1e-6)
+    assert len(classifier.history_["loss"]) == 2
+
+
+def test_partial_fit_cannot_balance_classes_it_has_not_seen(digits):
+    with pytest.raises(UsageError, match=r"^class_weight='balanced': no part tells"):
+        new_ann(class_weight="balanced").partial_fit(*digits, classes=range(10))
+
+
 def test_any_callable_is_a_network(digits):
     import keras
 
@@ -506,3 +558,28 @@ def test_a_network_with_too_few_outputs_is_refused(digits):
 
     with pytest.raises(UsageError, match=r"gives \(9,\) outputs"):
         CNNClassifier(lambda n_classes: fast(n_classes - 1)).fit(*digits)
+
+
+def network_of(size: int = 28, last: str = "probabilities", activation: str = "softmax"):
+    import keras
+
+    def build(n_classes: int) -> keras.Model:
+        image = keras.Input((size, size, 1))
+        logits = keras.layers.Dense(n_classes, name="logits")(keras.layers.Flatten()(image))
+        return keras.Model(image, keras.layers.Activation(activation, name=last)(logits))
+
+    return build
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        (network_of(size=32), r"takes \(32, 32, 1\); images are \(28, 28, 1\)"),
+        (network_of(last="softmax"), "ends in logits, softmax; its last two layers must be named"),
+        (network_of(activation="sigmoid"), "gives values that are no probabilities"),
+        (network_of(activation="linear"), "gives values that are no probabilities"),
+    ],
+)
+def test_a_network_of_another_form_is_refused(digits, network, message: str):
+    with pytest.raises(UsageError, match=message):
+        CNNClassifier(network, epochs=1).fit(*digits)

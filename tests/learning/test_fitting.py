@@ -8,6 +8,7 @@ import pytest
 
 from digitflow import ANNClassifier, CNNClassifier, load_dataset
 from digitflow.errors import TrainingError, UsageError
+from digitflow.learning.examples import Examples, hold_out
 
 SMALL = {"epochs": 1, "batch_size": 64, "random_state": 0}
 
@@ -108,6 +109,17 @@ def test_a_loss_that_runs_away_is_an_error(digits):
         new_ann(epochs=5, batch_size=16, learning_rate=1e30).fit(*digits)
 
 
+def test_weights_that_run_away_in_the_last_step_are_an_error(digits):
+    # One step: its loss is a number, but not what it leaves.
+    runaway = new_ann(epochs=1, batch_size=1000, optimizer="sgd", learning_rate=1e39)
+
+    with pytest.raises(TrainingError, match="stopped being a number"):
+        runaway.fit(*digits)
+    with pytest.raises(TrainingError, match="stopped being a number"):
+        runaway.partial_fit(*digits, classes=range(10))
+    assert not hasattr(runaway, "network_")
+
+
 def test_history_opens_as_a_data_frame(split):
     images, labels, validation = split
 
@@ -156,7 +168,7 @@ def test_validation_images_have_weights_too(split):
         ({"y_val": [3]}, "inconsistent numbers of samples"),
         ({"X_val": np.zeros((50, 8, 8))}, "images of 8x8 pixels"),
         ({"X_val": np.full((50, 784), np.nan)}, "NaN"),
-        ({"y_val": ["x"] * 50}, "y_val holds labels"),
+        ({"y_val": ["x"] * 50}, "y_val holds text"),
         ({"sample_weight_val": -np.ones(50)}, "weights are 0 or more"),
     ],
 )
@@ -192,11 +204,12 @@ def test_no_writer_is_on_both_sides(digits, monkeypatch):
     marked[:, 0, 0] = np.arange(200) // 10  # the writer, in a corner
     seen = {}
 
-    def record(model, examples, validation, *rest):
+    def record(training):
+        parts = training.examples, training.validation
         seen["train"], seen["validation"] = (
-            set(np.rint(part.images[:, 0, 0, 0] * 255)) for part in (examples, validation)
+            set(np.rint(part.images[:, 0, 0, 0] * 255)) for part in parts
         )
-        return run_training(model, examples, validation, *rest)
+        return run_training(training)
 
     run_training = module.run_training
     monkeypatch.setattr(module, "run_training", record)
@@ -211,6 +224,24 @@ def test_no_writer_is_on_both_sides(digits, monkeypatch):
 def test_groups_that_do_not_fit_are_refused(digits, groups):
     with pytest.raises(ValueError, match="groups"):
         new_ann(validation_fraction=0.2).fit(*digits, groups=groups)
+
+
+def test_groups_need_something_to_hold_out(digits):
+    groups = np.arange(len(digits[1])) // 10
+
+    with pytest.raises(UsageError, match=r"^groups: tell who wrote .* set validation_fraction"):
+        new_ann().fit(*digits, groups=groups)
+
+
+def test_what_weighs_nothing_is_not_counted_as_held_out(digits):
+    n = len(digits[1])
+    weights = np.where(np.arange(n) % 2, 1.0, 0.0)
+    examples = Examples(np.arange(n), digits[1], weights)
+
+    for groups in (None, np.arange(n) // 4):
+        train, validation = hold_out(examples, groups, 0.5, 0)
+        assert len(validation) == pytest.approx(n / 4, abs=n / 20)
+        assert len(train) + len(validation) == n // 2
 
 
 def test_images_without_weight_do_not_train_nor_count(digits):

@@ -191,6 +191,41 @@ def test_rows_that_are_no_square_images_are_one_line_to_a_cnn_and_features_to_an
     assert network.input_form_.network_shape is None
 
 
+@pytest.mark.parametrize("kind", [np.uint8, np.float64])
+@pytest.mark.parametrize("shape", [(-1, 28, 28), (-1, 784)])
+def test_images_of_0_to_16_are_a_scale_of_their_own(digits, kind: type, shape):
+    images, labels = digits
+    levels = (images / 255 * 16).round().astype(kind)
+
+    classifier = new_ann().fit(levels.reshape(shape), labels)
+
+    assert classifier.input_form_.value_range == (0, 16)
+    expected = new_ann().fit(levels / 16, labels).predict_proba(levels / 16)
+    assert classifier.predict_proba(levels) == pytest.approx(expected, abs=1e-4)
+    for X in (images, images.astype(float), images / 255, np.minimum(images, 1), -levels * 1.0):
+        with pytest.raises(UsageError, match=r"but the estimator was fitted on 0\.\.16; scale"):
+            classifier.predict(X)
+
+
+def test_dim_scans_are_a_scale_of_0_to_255(digits):
+    dim = digits[0] // 4
+
+    assert new_ann().fit(dim, digits[1]).input_form_.value_range == (0, 255)
+    assert new_ann().fit(dim * 1.0, digits[1]).input_form_.value_range == (0, 63)
+
+
+@pytest.mark.parametrize(
+    "X", [np.eye(20, 9) * 200, np.eye(20, 64) * 200 - 1, np.eye(20, 64) * 1000]
+)
+def test_an_ann_takes_features_as_they_are(X):
+    network = new_ann().fit(X, np.arange(20) % 2)
+
+    assert network.input_form_.image_shape is None
+    assert network.input_form_.value_range is None
+    alone = [network.predict_proba(row[None])[0] for row in X / 300]
+    assert network.predict_proba(X / 300) == pytest.approx(np.array(alone), abs=1e-6)
+
+
 def test_flatten_keeps_what_is_no_image_as_it_is():
     frame = pd.DataFrame({"a": [1, 2]})
 
