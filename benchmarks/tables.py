@@ -4,7 +4,7 @@ python benchmarks/tables.py
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,54 +12,121 @@ from digitflow import files
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
+Result = Mapping[str, Any]
+
 INTRODUCTION = """\
 # How accurate the networks are, and how long they take
 
 Written by `python benchmarks/tables.py` from the files in [results/](results/), which hold each run
 with its command, hyper-parameters, versions of the libraries and misread test images.
 
-All figures are of MNIST's 10,000 test images, read once, after the last epoch. Recipes were chosen
-on training writers held out, never on the test images; then all 60,000 training images were fitted
-(recipes with early stopping hold a tenth of the writers out to stop by). `±` is the sample standard
-deviation over seeds, where there were several. A difference of 0.09 points is within chance at
-99.8 %. Other work shared the two cores, so seconds are upper bounds, comparable only roughly.
+Accuracies are of the data set's test images (MNIST has 10,000), read once, after the last epoch.
+Recipes were chosen on training writers held out, never on the test images; then all training images
+were fitted (recipes with early stopping hold a tenth of the writers out to stop by). `±` is the
+sample standard deviation over seeds, where there were several. Of 10,000 images, a difference of
+0.09 points is within chance at 99.8 %. Other work shared the cores, so seconds are upper bounds,
+comparable only roughly.
 
 """
 
+_VOTES = "The mean of the probabilities of networks that differ in their seed alone."
+_CLOCKS = """\
+Two networks in one run, each trained by its recipe. Seconds are of the training batches alone: not
+of the first one, with which `compile` ends, nor of validation, nor of reading the test images after
+each epoch, by which nothing is chosen."""
+_STEPS = """\
+Which share of a training step augmentation takes: its time alone, of its time and that of the step
+without it, the median over rounds that run each once. `nothing` is the call that each of them
+holds."""
 
-def accuracy_page(results: Sequence[Mapping[str, Any]]) -> str:
+
+def accuracy_page(results: Sequence[Result]) -> str:
     """Return the page, Markdown, from the content of the result files."""
-    networks = [result for result in results if "runs" in result and "summary" in result]
-    return INTRODUCTION + "\n\n".join(
-        [
-            "## Accuracy\n\n" + _table(_ACCURACY, map(_accuracy_row, networks)),
-            "## TFLite\n\nTest images lost against Keras, and the file's size.\n\n"
-            + _table(_TFLITE, map(_tflite_row, networks)),
-            "## Commands\n\n" + _table(["result", "command"], map(_command_row, networks)),
+    networks = [result for result in results if "runs" in result]
+    votes = [result for result in results if "members" in result]
+    clocks = [result for result in results if "networks" in result]
+    steps = [result for result in results if "steps" in result]
+    lost = "Test images lost against Keras, and the file's size."
+    sections = [
+        _section("Accuracy", [_table(_ACCURACY, map(_accuracy_row, networks))]),
+        _section("Soft vote", [_table(_VOTE, map(_vote_row, votes))] if votes else [], _VOTES),
+        _section("Seconds to an accuracy", map(clocks_table, clocks), _CLOCKS),
+        _section("Augmentation", map(augmentation_table, steps), _STEPS),
+        _section("TFLite", [_table(_TFLITE, map(_tflite_row, networks))], lost),
+        _section("Commands", [_table(["result", "command"], map(_command_row, results))]),
+    ]
+    return INTRODUCTION + "\n".join(filter(None, sections))
+
+
+def clocks_table(result: Result) -> str:
+    """Return the clocks of two networks side by side, from what `training.py` measured."""
+    first, second = result["networks"]
+    rows = [
+        [clock, *(f"{row[f'{clock}_seconds']:.1f} s" for row in (first, second)), ""]
+        for clock in ("data", "compile")
+    ]
+    for accuracy in result["accuracies"]:
+        reached = [row["reached"].get(accuracy) for row in (first, second)]
+        cells = [
+            f"{found['seconds']:.1f} s, epoch {found['epochs']}"
+            if found
+            else f"not in {row['epochs']} epochs"
+            for found, row in zip(reached, (first, second), strict=True)
         ]
-    )
+        ratio = f"{reached[1]['seconds'] / reached[0]['seconds']:.1f}" if all(reached) else ""
+        rows.append([f"to {accuracy}", *cells, ratio])
+    caption = f"{result['data']}, seed {result['seed']}, {_machine(result)}:\n\n"
+    heads = ["clock", f"`{first['network']}`", f"`{second['network']}`", "ratio"]
+    return caption + _table(heads, rows)
 
 
-_ACCURACY = ["network", "parameters", "epochs", "seeds", "test accuracy", "misread", "fit, median"]
+def augmentation_table(result: Result) -> str:
+    """Return the share of each operation in a step, from what `augmentation.py` measured."""
+    steps = result["steps"]
+    rows = [["step without", *(f"{step['step_milliseconds']:.1f} ms" for step in steps)]]
+    for operation in steps[0]["shares"]:
+        rows.append([operation, *(f"{step['shares'][operation]:.1%}" for step in steps)])
+    caption = f"{result['rounds']} rounds, {_machine(result)}:\n\n"
+    heads = [f"`{step['network']}`, batches of {step['batch_size']}" for step in steps]
+    return caption + _table(["augmentation", *heads], rows)
+
+
+_ACCURACY = ["network", "data", "parameters", "epochs", "seeds", "test accuracy", "misread"]
+_ACCURACY += ["fit, median", "machine"]
+_VOTE = ["vote", "data", "seeds", "misread by a member", "misread by the vote", "test accuracy"]
 _TFLITE = ["network", "float32", "dynamic range", "int8", "int8 accuracy"]
 
 
-def _accuracy_row(result: Mapping[str, Any]) -> list[str]:
+def _accuracy_row(result: Result) -> list[str]:
     summary, runs = result["summary"], result["runs"]
     spread = "" if summary["deviation"] is None else f" ± {100 * summary['deviation']:.3f}"
-    misread = [len(run["misread"]) for run in runs]
+    seconds = summary["fit_seconds"]
     return [
         f"`{result['name']}`",
+        result["data"],
         f"{runs[0]['parameters']:,}",
         _range([run["epochs"] for run in runs]),
         str(summary["n"]),
         f"{100 * summary['mean']:.3f}{spread} %",
-        _range(misread),
-        f"{summary['fit_seconds']:,.0f} s",
+        _range([len(run["misread"]) for run in runs]),
+        "in parts" if seconds is None else f"{seconds:,.0f} s",
+        "; ".join(dict.fromkeys(map(_machine, runs))),
     ]
 
 
-def _tflite_row(result: Mapping[str, Any]) -> list[str]:
+def _vote_row(result: Result) -> list[str]:
+    members = result["members"]
+    return [
+        f"`{result['name']}`",
+        result["data"],
+        " ".join(str(member["seed"]) for member in members),
+        _range([len(member["misread"]) for member in members]),
+        str(len(result["misread"])),
+        f"{100 * result['accuracy']:.3f} %",
+    ]
+
+
+def _tflite_row(result: Result) -> list[str]:
     runs = [run["tflite"] for run in result["runs"]]
     cells = []
     for file in ("model_float32.tflite", "model.tflite", "model_int8.tflite"):
@@ -69,9 +136,15 @@ def _tflite_row(result: Mapping[str, Any]) -> list[str]:
     return [f"`{result['name']}`", *cells, f"{100 * sum(int8) / len(int8):.3f} %"]
 
 
-def _command_row(result: Mapping[str, Any]) -> list[str]:
-    commands = dict.fromkeys(run["command"] for run in result["runs"])
+def _command_row(result: Result) -> list[str]:
+    commands = dict.fromkeys(run["command"] for run in result.get("runs", [result]))
     return [f"[{result['name']}](results/{result['name']}.json)", "<br>".join(commands)]
+
+
+def _machine(facts: Result) -> str:
+    # Runs from before the device was recorded had no GPU.
+    device = facts.get("device", "CPU")
+    return f"{facts['cores']} cores" + ("" if device == "CPU" else f", {device}")
 
 
 def _range(numbers: Sequence[int]) -> str:
@@ -79,16 +152,26 @@ def _range(numbers: Sequence[int]) -> str:
     return str(low) if low == high else f"{low} to {high}"
 
 
-def _table(heads: Sequence[str], rows: Any) -> str:
+def _section(title: str, tables: Iterable[str], text: str = "") -> str:
+    """Return a section, or nothing where there is no table for it."""
+    body = "\n".join(tables)
+    return f"## {title}\n\n" + (f"{text}\n\n" if text else "") + body if body else ""
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n"
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    padded = (
+        [f"{cell:{width}}" for cell, width in zip(cells, widths, strict=True)] for cells in lines
+    )
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in padded) + "\n"
 
 
 def read_results(folder: Path) -> list[dict[str, Any]]:
-    """Return the content of all result files, by name."""
-    return [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+    """Return the content of all result files, each with its file's name, in this order."""
+    paths = sorted(folder.glob("*.json"))
+    return [json.loads(path.read_text()) | {"name": path.stem} for path in paths]
 
 
 if __name__ == "__main__":
-    page = accuracy_page(read_results(DOCS / "results"))
-    files.write_text(DOCS / "accuracy.md", page)
+    files.write_text(DOCS / "accuracy.md", accuracy_page(read_results(DOCS / "results")))

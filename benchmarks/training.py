@@ -1,16 +1,18 @@
-"""Fit two networks in one run and print how long each takes to reach an accuracy.
+"""Fit two networks in one run and measure how long each takes to reach an accuracy.
 
-    python benchmarks/training.py
+    python benchmarks/training.py --output docs/results/training.json
     python benchmarks/training.py --networks fast conv2
 
-Each network is trained by its recipe. After each epoch the test images are read, which
-no clock counts; nothing is chosen by them. Clocks: `data`, until the arrays are there; `compile`,
-until the first batch is done; `fit`, from then on. A network stops once it has reached the last
-accuracy. Timings of two networks are comparable within one run only.
+Each network is trained by its recipe. Clocks: `data`, until the arrays are there; `compile`, until
+the first batch is done; `fit`, the batches after it, each epoch from its begin to the end of its
+last batch. What comes after an epoch's last batch no clock counts: the validation of recipes with
+early stopping, and the test images, which are read to see what is reached; nothing is chosen by
+them. A network stops once it has reached the last accuracy. Timings of two networks are comparable
+within one run only.
 """
 
 import argparse
-import json
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -18,18 +20,19 @@ from typing import Any
 
 import keras
 import numpy as np
+from keeping import machine, write_result
+from tables import clocks_table
 
-from digitflow import files, load_dataset, make_classifier
+from digitflow import load_dataset, make_classifier
 from digitflow.datasets.loading import Dataset
 from digitflow.errors import DigitflowError
-from digitflow.learning.drafts import library_versions
 from digitflow.learning.networks import NETWORKS
 
 ACCURACIES = (0.99, 0.993, 0.994)
 
 
 class Stopwatch(keras.callbacks.Callback):
-    """Time a fit, and note at which second and epoch each accuracy was reached."""
+    """Time the batches of a fit, and note when each accuracy was reached."""
 
     def __init__(self, name: str, test: Dataset) -> None:
         super().__init__()
@@ -38,22 +41,23 @@ class Stopwatch(keras.callbacks.Callback):
         self.reached: dict[float, tuple[float, int]] = {}
         self.compile_seconds = 0.0
         self.fit_seconds = 0.0
-        self.started = time.perf_counter()
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """End the clock of the compilation with the first batch."""
-        if not self.compile_seconds:
-            self.compile_seconds = time.perf_counter() - self.started
-            self.started = time.perf_counter()
+        self.started = self.batch_ended = time.perf_counter()
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Start the clock again after the accuracy was measured."""
+        """Start the clock of the epoch; until the first batch is done, that of the compilation."""
         if self.compile_seconds:
             self.started = time.perf_counter()
 
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Note the time, for no one knows beforehand which batch is the epoch's last."""
+        self.batch_ended = time.perf_counter()
+        if not self.compile_seconds:
+            self.compile_seconds = self.batch_ended - self.started
+            self.started = self.batch_ended
+
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Stop the clock and measure the accuracy."""
-        self.fit_seconds += time.perf_counter() - self.started
+        """Count the epoch's batches and measure the accuracy."""
+        self.fit_seconds += self.batch_ended - self.started
         accuracy = self.accuracy()
         for wanted in ACCURACIES:
             if accuracy >= wanted:
@@ -67,7 +71,7 @@ class Stopwatch(keras.callbacks.Callback):
 
     def accuracy(self) -> float:
         """Return the share of test images read rightly, as the weights are now."""
-        network = self.model.layers[-1]
+        network = self.model.layers[-1]  # before it stands the augmentation
         correct = 0
         for start in range(0, len(self.images), 1000):
             found = network(self.images[start : start + 1000], training=False)
@@ -91,29 +95,12 @@ def time_network(name: str, dataset: str, seed: int) -> dict[str, Any]:
         "data_seconds": round(data_seconds, 2),
         "compile_seconds": round(stopwatch.compile_seconds, 2),
         "fit_seconds": round(stopwatch.fit_seconds, 1),
+        "epochs": len(classifier.history_["loss"]),
         "reached": {
-            f"{accuracy:.1%}": {"seconds": round(seconds, 1), "epochs": epochs}
+            f"{accuracy:.1%}": {"seconds": round(seconds, 2), "epochs": epochs}
             for accuracy, (seconds, epochs) in stopwatch.reached.items()
         },
     }
-
-
-def print_table(rows: list[dict[str, Any]]) -> None:
-    """Print the clocks side by side, and the ratio of the second network to the first."""
-    first, second = rows
-    print(f"\n{'':16}{first['network']:>18}{second['network']:>18}{'ratio':>9}")
-    for clock in ("data_seconds", "compile_seconds"):
-        print(f"{clock.replace('_', ', '):16}{first[clock]:18.1f}{second[clock]:18.1f}")
-    for accuracy in (f"{accuracy:.1%}" for accuracy in ACCURACIES):
-        cells, seconds = [], []
-        for row in rows:
-            found = row["reached"].get(accuracy)
-            cells.append(
-                f"{found['seconds']:.1f} s, {found['epochs']} ep." if found else "not reached"
-            )
-            seconds.append(found["seconds"] if found else None)
-        ratio = f"{seconds[1] / seconds[0]:9.1f}" if all(seconds) else f"{'-':>9}"
-        print(f"to {accuracy:13}{cells[0]:>18}{cells[1]:>18}{ratio}")
 
 
 def main() -> None:
@@ -124,16 +111,21 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, metavar="FILE", help="keep the clocks as JSON")
     options = parser.parse_args()
-    rows = [time_network(name, options.dataset, options.seed) for name in options.networks]
-    print_table(rows)
+    words = ["--networks", *options.networks, "--dataset", options.dataset]
+    words += ["--seed", str(options.seed)]
+    content = {
+        "data": options.dataset,
+        "seed": options.seed,
+        "accuracies": [f"{accuracy:.1%}" for accuracy in ACCURACIES],
+        "networks": [
+            time_network(name, options.dataset, options.seed) for name in options.networks
+        ],
+        "command": shlex.join(["python", "benchmarks/training.py", *words]),
+        **machine(),
+    }
+    print(clocks_table(content), end="")
     if options.output:
-        content = {
-            "data": options.dataset,
-            "seed": options.seed,
-            "networks": rows,
-            "libraries": library_versions(),
-        }
-        files.write_text(options.output, json.dumps(content, indent=1) + "\n")
+        write_result(options.output, content)
 
 
 if __name__ == "__main__":
