@@ -30,6 +30,7 @@ from digitflow.datasets.preparing import (
     prepared_location,
 )
 from digitflow.errors import OutputError
+from digitflow.evaluation.metrics import percent
 from digitflow.models.registry import check_name, find_model
 
 
@@ -61,8 +62,10 @@ def prepare(located: dict[str, str], validation_fraction: float) -> str:
 def fit(prepared: str, draft: str, options: dict[str, Any], note: str) -> dict[str, Any]:
     """Fit and calibrate a network; leave it in the draft."""
     # TensorFlow takes seconds to import: only here, where it is needed.
-    from digitflow.learning.training import TrainingOptions, fit_draft
+    from digitflow.learning.training import TrainingOptions, check_teachers, fit_draft
 
+    for line in check_teachers(Path(prepared), options["teachers"]):
+        say(f"note       {line}")
     return fit_draft(Path(prepared), Path(draft), TrainingOptions(**options), note, verbose=1)
 
 
@@ -101,7 +104,7 @@ def publish(report: str, title: str, metrics: dict[str, Any], registration: dict
     create_markdown_artifact(
         key="training-report",
         description=title,
-        markdown=f"# {title}\n\n**{metrics['accuracy']:.2%}** of {metrics['n']:,} test images "
+        markdown=f"# {title}\n\n**{percent(metrics['accuracy'])}** of {metrics['n']:,} test images "
         f"({metrics['errors']} errors)\n\nModel `{registration['model']}`: "
         f"{registration['outcome']}\n\nReport: `{report}/report.html`\n\n"
         f"![confusion matrix](data:image/png;base64,{picture})",
@@ -166,7 +169,7 @@ def train(
         title = f"{name}@{version}: {network} on {dataset}"
         metrics = evaluate(prepared, str(draft), str(report), title)
         say(
-            f"test       {metrics['accuracy']:.2%} of {metrics['n']:,} {dataset} test images "
+            f"test       {percent(metrics['accuracy'])} of {metrics['n']:,} {dataset} test images "
             f"({metrics['errors']} errors)"
         )
         registration = register(prepared, str(draft), str(destination), command, promote)
@@ -199,17 +202,18 @@ def say_data(prepared: str, reused: bool) -> None:
 
 
 def _say_fit(network: str, fitted: dict[str, Any]) -> None:
+    epochs = f"{fitted['epochs']} epoch{'s' if fitted['epochs'] > 1 else ''}"
     say(
-        f"fit        {network}, {fitted['epochs']} epochs in {fitted['seconds']:.0f} s; "
-        f"{fitted['validation_accuracy']:.2%} of the validation images"
+        f"fit        {network}, {epochs} in {fitted['seconds']:.0f} s; "
+        f"{percent(fitted['validation_accuracy'])} of the validation images"
     )
 
 
 def _say_export(differences: dict[str, dict[str, float]]) -> None:
     for file, row in differences.items():
         say(
-            f"export     {file}: {row['size'] / 1000:.0f} kB, {row['accuracy']:.2%}, "
-            f"predictions unlike Keras': {row['changed']}"
+            f"export     {file}: {row['size'] / 1000:.0f} kB, {percent(row['accuracy'])} of the "
+            f"test images, predictions unlike Keras': {row['changed']}"
         )
 
 

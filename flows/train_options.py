@@ -1,13 +1,13 @@
-"""The command line of the training flow."""
+"""The command line of the training flow, and what the tuning flow's has in common with it."""
 
 import argparse
-import json
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from digitflow.datasets.catalogue import DATASETS
+from digitflow.errors import UsageError
 
 #: The networks that can be asked for; naming them here spares `--help` the import of TensorFlow.
 NETWORK_NAMES = (
@@ -35,6 +35,20 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         "damaged; 6 output cannot be written; 130 interrupted; 143 terminated.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
+    add_data_options(parser)
+    _add_training_options(parser)
+    _add_registry_options(parser)
+    options = parser.parse_args(arguments)
+    if "parameters" in options:
+        network, options.parameters = options.parameters
+        if getattr(options, "network", network) != network:
+            parser.error(f"--network {options.network}: --parameters are those of {network}")
+        options.network = network
+    return options
+
+
+def add_data_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of every flow that trains: which data, what is held out, which seed."""
     parser.add_argument(
         "--dataset",
         metavar="NAME_OR_PATH",
@@ -43,6 +57,22 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         ".csv or .npz, or of a folder of IDX files; auto takes MNIST if it is cached or can be "
         "downloaded, otherwise digits, which is scikit-learn's and needs no network",
     )
+    parser.add_argument(
+        "--validation-fraction",
+        type=positive(float, most=0.5),
+        default=0.1,
+        help="share of the training images held out to calibrate and to compare models on, up to "
+        "a half",
+    )
+    parser.add_argument(
+        "--seed",
+        type=seed,
+        default=0,
+        help="of weights, order, augmentation and a search's candidates, 0 to 2^32 - 1",
+    )
+
+
+def _add_training_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--network",
         choices=NETWORK_NAMES,
@@ -72,24 +102,14 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         "--teacher",
         dest="teachers",
         action="append",
-        default=[],
+        default=argparse.SUPPRESS,
         metavar="MODEL",
         help="a registered model (name or name@version) whose answers are to be learned too; "
         "give it several times for an ensemble",
     )
-    parser.add_argument(
-        "--seed",
-        type=seed_number,
-        default=0,
-        help="of weights, order and augmentation, 0 to 2^32 - 1",
-    )
-    parser.add_argument(
-        "--validation-fraction",
-        type=positive(float, most=0.5),
-        default=0.1,
-        help="share of the training images held out to calibrate and to compare models on, up to "
-        "a half",
-    )
+
+
+def _add_registry_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--name",
         default=argparse.SUPPRESS,
@@ -106,29 +126,25 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         default=True,
         help="make the new version the current one, unless it is worse or cannot be compared",
     )
-    options = parser.parse_args(arguments)
-    if "parameters" in options:
-        network, options.parameters = options.parameters
-        if getattr(options, "network", network) != network:
-            parser.error(f"--network {options.network}: --parameters are those of {network}")
-        options.network = network
-    return options
 
 
 def positive(kind: type[Number], most: float = math.inf) -> Callable[[str], Number]:
     """Return what reads an option that must be above 0 and at most `most`."""
+    bound = f" and at most {most:g}" if math.isfinite(most) else ""
 
     def number(text: str) -> Number:
         value = kind(text)
+        if not math.isfinite(value):
+            raise ValueError(text)  # argparse says what is wrong
         if not 0 < value <= most:
-            raise argparse.ArgumentTypeError(f"{text}: must be above 0 and at most {most:g}")
+            raise argparse.ArgumentTypeError(f"{text}: must be above 0{bound}")
         return value
 
     number.__name__ = "number" if kind is float else "whole number"
     return number
 
 
-def seed_number(text: str) -> int:
+def seed(text: str) -> int:
     """Read a seed, as numpy and TensorFlow take it."""
     if not 0 <= int(text) < 2**32:
         raise argparse.ArgumentTypeError(f"{text}: must be from 0 to 2^32 - 1")
@@ -137,13 +153,10 @@ def seed_number(text: str) -> int:
 
 def _winner(path: str) -> tuple[str, dict[str, Any]]:
     """Read the winner of a search: its network and hyper-parameters."""
+    # Imports TensorFlow, which takes seconds: only where the option is given.
+    from digitflow.learning.tuning import read_winner
+
     try:
-        winner = json.loads(Path(path).read_text())
-        network, parameters = winner["network"], dict(winner["parameters"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise argparse.ArgumentTypeError(
-            f"{path}: is not the winner.json of a search ({error})"
-        ) from error
-    if network not in NETWORK_NAMES:
-        raise argparse.ArgumentTypeError(f"{path}: names the unknown network {network!r}")
-    return network, parameters
+        return read_winner(Path(path))
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error

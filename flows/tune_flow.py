@@ -15,10 +15,9 @@ from orchestration import run_script, say  # sets Prefect's defaults: comes firs
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
 from train_flow import locate_data, prepare, say_data
-from train_options import NETWORK_NAMES, positive, seed_number
+from train_options import NETWORK_NAMES, add_data_options, positive
 
 from digitflow import settings
-from digitflow.datasets.catalogue import DATASETS
 from digitflow.datasets.loading import check_dataset
 from digitflow.datasets.preparing import is_prepared
 from digitflow.evaluation.metrics import percent
@@ -43,7 +42,8 @@ def plan(
     epochs = epochs or recipe.epochs
     candidates = tuning.make_candidates(recipe, trials, seed)
     rounds = tuning.plan_rounds(trials, epochs, [(seed + n) % 2**32 for n in range(seeds)])
-    return trainings.search_key(Path(prepared), network, epochs, seed), candidates, rounds
+    key = trainings.search_key(Path(prepared), network, candidates[0], epochs, seed)
+    return key, candidates, rounds
 
 
 @task
@@ -176,12 +176,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         "unavailable or damaged; 6 output cannot be written; 130 interrupted; 143 terminated.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument(
-        "--dataset",
-        metavar="NAME_OR_PATH",
-        default="auto",
-        help=f"{', '.join(DATASETS)}, or the path of one's own, as in train_flow.py",
-    )
+    add_data_options(parser)
     parser.add_argument("--network", choices=NETWORK_NAMES, default="fast", help="to tune")
     whole = positive(int)
     parser.add_argument(
@@ -194,15 +189,6 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         help="of the last round (default: what train_flow.py would take)",
     )
     parser.add_argument("--seeds", type=whole, default=3, help="trainings of each finalist")
-    parser.add_argument(
-        "--seed", type=seed_number, default=0, help="of candidates and trainings, 0 to 2^32 - 1"
-    )
-    parser.add_argument(
-        "--validation-fraction",
-        type=positive(float, most=0.5),
-        default=0.1,
-        help="share of the training images held out to judge by, up to a half",
-    )
     parser.add_argument(
         "--jobs", type=whole, default=1, help="trainings at the same time, a process each"
     )

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,19 @@ from digitflow.errors import DatasetError, OutputError
 from digitflow.files import building_folder
 
 #: Goes up when the same input would be prepared otherwise.
-_RECIPE = 3
+_RECIPE = 4
 
 _FACTS = "facts.json"
-_FACTS_KEYS = {"name", "source", "digest", "class_names", "validation", "splits", "disputed"}
+_FACTS_KEYS = {
+    "name",
+    "source",
+    "digest",
+    "class_names",
+    "validation",
+    "splits",
+    "disputed",
+    "writers",
+}
 SPLITS = ("train", "validation", "test")
 
 
@@ -30,7 +39,8 @@ class PreparedData:
 
     folder: Path  # where the splits lie
     # Name, digest, source, class names; for each split n and digest; `disputed`, the indices of
-    # the test images whose label is known to be disputed.
+    # the test images whose label is known to be disputed; `writers`, the digest of who wrote the
+    # training images, or None.
     facts: Mapping[str, Any]
 
     def load(self, split: str) -> tuple[np.ndarray, np.ndarray]:
@@ -41,18 +51,34 @@ class PreparedData:
         DatasetError
             If the content is not, byte for byte, what was stored.
         """
-        path, digest = self.folder / f"{split}.npz", self.facts["splits"][split]["digest"]
+        digest = self.facts["splits"][split]["digest"]
+        images, labels = self._read(split, ["images", "labels"], digest)
+        return images, labels
+
+    def load_writers(self) -> np.ndarray | None:
+        """Return who wrote each training image, (n,) int32; None where nobody knows.
+
+        Raises
+        ------
+        DatasetError
+            If the content is not, byte for byte, what was stored.
+        """
+        digest = self.facts["writers"]
+        return None if digest is None else self._read("train", ["writers"], digest)[0]
+
+    def _read(self, split: str, names: Sequence[str], digest: str) -> list[np.ndarray]:
+        path = self.folder / f"{split}.npz"
         try:
             # numpy leaves a file of its own open where it fails.
             with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-                images, labels = arrays["images"], arrays["labels"]
+                found = [arrays[name] for name in names]
         except Exception as error:
             # On damaged files zipfile, zlib and numpy raise almost anything.
             why = str(error).partition("\n")[0][:200]
             raise _damaged(self.folder, f"{path.name} cannot be read ({why})") from error
-        if digest_of(images, labels) != digest:
+        if digest_of(*found) != digest:
             raise _damaged(self.folder, f"the content of {path.name} is not what {_FACTS} says")
-        return images, labels
+        return found
 
 
 def prepared_location(name: str | Path, validation_fraction: float, seed: int = 0) -> Path:
@@ -122,6 +148,29 @@ def open_prepared(folder: Path) -> PreparedData:
     return PreparedData(folder, facts)
 
 
+def find_difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str | None:
+    """Return in what the data of two models differ, if figures of the two cannot be compared.
+
+    Parameters
+    ----------
+    old : mapping
+        Facts of prepared data as a model's manifest has them; they may be incomplete.
+    new : mapping
+        Those of another.
+
+    Returns
+    -------
+    str or None
+        What the old model was, for example "made with other validation images".
+    """
+    if old.get("name") != new["name"]:
+        return f"trained on {old.get('name', 'unknown data')}, this one on {new['name']}"
+    for split in ("validation", "test"):
+        if old.get("splits", {}).get(split) != new["splits"][split]:
+            return f"made with other {split} images"
+    return None
+
+
 def _damaged(folder: Path, problem: str) -> DatasetError:
     return DatasetError(f"{folder}: {problem}; remove {folder}, and it is made again")
 
@@ -143,6 +192,7 @@ def is_prepared(folder: Path) -> bool:
         data = open_prepared(folder)
         for split in SPLITS:
             data.load(split)
+        data.load_writers()
     except DatasetError:
         return False
     return True
@@ -163,9 +213,9 @@ def _store(
         train.labels, train.writers, validation_fraction, seed
     )
     splits = {
-        "train": (train.images[kept], train.labels[kept]),
-        "validation": (train.images[held_out], train.labels[held_out]),
-        "test": (test.images, test.labels),
+        "train": {"images": train.images[kept], "labels": train.labels[kept]},
+        "validation": {"images": train.images[held_out], "labels": train.labels[held_out]},
+        "test": {"images": test.images, "labels": test.labels},
     }
     facts = {
         "name": train.name,
@@ -176,14 +226,18 @@ def _store(
         "validation_fraction": validation_fraction,
         "seed": seed,
         "disputed": test.disputed.tolist(),
+        "writers": None,
         "splits": {
-            split: {"n": len(labels), "digest": digest_of(images, labels)}
-            for split, (images, labels) in splits.items()
+            split: {"n": len(part["labels"]), "digest": digest_of(part["images"], part["labels"])}
+            for split, part in splits.items()
         },
     }
+    if train.writers is not None:
+        splits["train"]["writers"] = train.writers[kept]
+        facts["writers"] = digest_of(train.writers[kept])
     with building_folder(folder) as temporary:
-        for split, (images, labels) in splits.items():
-            np.savez(temporary / f"{split}.npz", images=images, labels=labels)
+        for split, part in splits.items():
+            np.savez(temporary / f"{split}.npz", allow_pickle=False, **part)
         (temporary / _FACTS).write_text(json.dumps(facts, indent=1) + "\n")
 
 

@@ -41,9 +41,9 @@ class CNNClassifier(NetworkClassifier):
         Images per step.
     learning_rate : float, optional
         The highest.
-    optimizer : {"adam", "adamw", "sgd"} or callable, optional
-        `sgd` has a momentum of 0.9. A function gets the learning rate, a number or a Keras
-        schedule, and returns a Keras optimizer.
+    optimizer : {"adam", "adamw", "muon", "sgd"} or callable, optional
+        `sgd` has a momentum of 0.9; `muon` is that of `digitflow.learning.optimizers`. A function
+        gets the learning rate, a number or a Keras schedule, and returns a Keras optimizer.
     schedule : {"constant", "one_cycle", "cosine", "plateau"} or callable, optional
         How the learning rate changes. `plateau` halves it after 5 epochs without progress, down
         to 1e-4. A function gets the highest rate and the number of steps, and returns a Keras

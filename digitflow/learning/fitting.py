@@ -16,8 +16,9 @@ from digitflow.learning.batches import ShuffledBatches
 from digitflow.learning.distillation import DistillationLoss, StudentAccuracy, beside_teachers
 from digitflow.learning.examples import Examples
 from digitflow.learning.losses import SmoothedCrossentropy
+from digitflow.learning.optimizers import make_optimizer
 from digitflow.learning.recipes import Recipe
-from digitflow.learning.schedules import LearningRate, make_schedule, plateau
+from digitflow.learning.schedules import make_schedule, plateau
 
 Accuracy = keras.metrics.SparseCategoricalAccuracy
 
@@ -119,7 +120,7 @@ def compile_training(
     model = keras.Model(inputs, outputs)
     rate = make_schedule(recipe.schedule, recipe.learning_rate, steps)
     model.compile(
-        optimizer=_make_optimizer(recipe, rate),
+        optimizer=make_optimizer(recipe.optimizer, rate),
         loss=(DistillationLoss if teachers else SmoothedCrossentropy)(recipe.label_smoothing),
         metrics=[(StudentAccuracy if teachers else Accuracy)(name="accuracy")],
     )
@@ -222,26 +223,6 @@ def callbacks_of(recipe: Recipe, has_validation: bool) -> list[keras.callbacks.C
             )
         )
     return callbacks
-
-
-def _make_optimizer(recipe: Recipe, rate: LearningRate) -> keras.optimizers.Optimizer:
-    if callable(recipe.optimizer):
-        made = recipe.optimizer(rate)
-        if not isinstance(made, keras.optimizers.Optimizer):
-            raise UsageError(
-                f"optimizer={recipe.optimizer!r}: gave no Keras optimizer, but {made!r}"
-            )
-        return made
-    if recipe.optimizer == "adam":
-        return keras.optimizers.Adam(rate)
-    if recipe.optimizer == "adamw":
-        return keras.optimizers.AdamW(rate)
-    if recipe.optimizer == "sgd":
-        return keras.optimizers.SGD(rate, momentum=0.9)
-    raise UsageError(
-        f"optimizer={recipe.optimizer!r}: must be adam, adamw, sgd (with momentum 0.9), or a "
-        "function of the learning rate that returns a Keras optimizer"
-    )
 
 
 def join_histories(

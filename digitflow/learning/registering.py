@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from digitflow.datasets.preparing import PreparedData, open_prepared
+from digitflow.datasets.preparing import PreparedData, find_difference, open_prepared
 from digitflow.errors import BundleError, UnknownModelError
 from digitflow.evaluation.comparison import compare_predictions
 from digitflow.learning.drafts import library_versions, read_draft
@@ -80,7 +80,7 @@ def _compare_with_current(data: PreparedData, bundle: Bundle) -> tuple[bool, str
         return True, "it is the first version"
     except BundleError as error:
         return True, f"the current version cannot be used ({error})"
-    difference = _first_difference(current.bundle, bundle)
+    difference = _find_difference(current.bundle, bundle)
     if difference:
         return False, (
             f"{difference}, so the two cannot be compared; "
@@ -98,17 +98,12 @@ def _compare_with_current(data: PreparedData, bundle: Bundle) -> tuple[bool, str
     return True, f"it is not worse: {counts}"
 
 
-def _first_difference(current: Bundle, new: Bundle) -> str | None:
+def _find_difference(current: Bundle, new: Bundle) -> str | None:
     """Return in what the data of two versions differ, if a comparison would not be fair."""
     if current.class_names != new.class_names:
         return "its classes are not those of the current version"
-    old, data = current.manifest.get("data", {}), new.manifest["data"]
-    if old.get("name") != data["name"]:
-        return f"the current version was trained on {old.get('name')}, this one on {data['name']}"
-    for split in ("validation", "test"):
-        if old.get("splits", {}).get(split) != data["splits"][split]:
-            return f"the current version was made with other {split} images"
-    return None
+    difference = find_difference(current.manifest.get("data", {}), new.manifest["data"])
+    return f"the current version was {difference}" if difference else None
 
 
 def _manifest(

@@ -8,6 +8,7 @@ import numpy as np
 from digitflow.datasets.preparing import PreparedData, open_prepared
 from digitflow.evaluation.calibration import apply_temperature
 from digitflow.evaluation.corruptions import measure_robustness
+from digitflow.evaluation.metrics import percent
 from digitflow.evaluation.report import write_report
 from digitflow.learning.augmentation import augment
 from digitflow.learning.descriptions import Estimator
@@ -80,11 +81,11 @@ def _report_facts(data: PreparedData, facts: dict[str, Any]) -> dict[str, str]:
         "Temperature": f"{facts['temperature']:.3f} (fitted on the validation images)",
         "Uncertain below": (
             f"{facts['thresholds']['uncertain_below']:.3f}, so that at most "
-            f"{STATED_ERROR_RATE:.1%} of the other validation images are read wrongly"
+            f"{percent(STATED_ERROR_RATE, 1)} of the other validation images are read wrongly"
         ),
         **{
             f"TFLite {file}": (
-                f"{row['accuracy']:.2%} of the test images, {row['size'] / 1000:.0f} kB, "
+                f"{percent(row['accuracy'])} of the test images, {row['size'] / 1000:.0f} kB, "
                 f"predictions unlike Keras': {row['changed']}"
             )
             for file, row in facts["tflite"].items()

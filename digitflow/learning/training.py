@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from digitflow.datasets.preparing import PreparedData, open_prepared
+from digitflow.datasets.preparing import PreparedData, find_difference, open_prepared
+from digitflow.errors import UsageError
 from digitflow.evaluation.calibration import apply_temperature, fit_temperature
 from digitflow.evaluation.metrics import compute_metrics
 from digitflow.evaluation.selection import threshold_for_error_rate
@@ -26,7 +27,8 @@ from digitflow.learning.descriptions import (
 from digitflow.learning.drafts import load_draft, read_draft, update_draft
 from digitflow.learning.estimators import make_classifier
 from digitflow.learning.exporting import compare_tflite, write_golden, write_model_files
-from digitflow.models.bundle import GOLDEN_LIMIT, WEIGHTS
+from digitflow.models.bundle import GOLDEN_LIMIT, WEIGHTS, load_bundle
+from digitflow.models.registry import find_model
 
 #: Among the validation images that are not `uncertain`, at most this share may be read wrongly.
 STATED_ERROR_RATE = 0.002
@@ -72,6 +74,45 @@ def make_estimator(options: TrainingOptions, n_images: int, verbose: int = 0) ->
     )
 
 
+def check_teachers(prepared: Path, teachers: Sequence[str]) -> list[str]:
+    """Refuse teachers of other classes; tell which may know the images that judge their pupil.
+
+    Parameters
+    ----------
+    prepared : Path
+        What `prepare_dataset` made.
+    teachers : sequence of str
+        Models, as `find_model` takes them.
+
+    Returns
+    -------
+    list of str
+        A line for each teacher that was not trained on the same split of the same data.
+
+    Raises
+    ------
+    UsageError
+        If the classes of a teacher are not those of the data.
+    UnknownModelError, BundleError
+        If there is no such model, or its bundle is damaged.
+    """
+    facts = open_prepared(prepared).facts
+    notes = []
+    for bundle in (load_bundle(find_model(teacher)) for teacher in teachers):
+        name = f"teacher {bundle.name}@{bundle.version}"
+        if list(bundle.class_names) != facts["class_names"]:
+            raise UsageError(
+                f"{name}: knows the classes {', '.join(bundle.class_names[:10])}, the data set has "
+                f"{', '.join(facts['class_names'][:10])}; a teacher must know the same"
+            )
+        if difference := find_difference(bundle.manifest.get("data", {}), facts):
+            notes.append(
+                f"{name} was {difference}; it may have learned from images that this run is "
+                "judged on, and figures on them would flatter"
+            )
+    return notes
+
+
 def fit_draft(
     prepared: Path, draft: Path, options: TrainingOptions, note: str = "", verbose: int = 0
 ) -> dict[str, Any]:
@@ -94,21 +135,19 @@ def fit_draft(
     dict
         `epochs`, `seconds` of the fit, and `validation_accuracy`.
     """
+    notes = [*([note] if note else []), *check_teachers(prepared, options.teachers)]
     data = open_prepared(prepared)
-    images, labels = data.load("train")
-    validation = data.load("validation")
-    estimator = make_estimator(options, len(images), verbose)
+    estimator = make_estimator(options, data.facts["splits"]["train"]["n"], verbose)
     started = time.perf_counter()
-    teachers = [load_estimator(name) for name in options.teachers]
-    estimator.fit(images, labels, X_val=validation[0], y_val=validation[1], teachers=teachers)
+    _fit(estimator, data, [load_estimator(teacher) for teacher in options.teachers])
     seconds = time.perf_counter() - started
     facts = {
         "estimator": describe_estimator(estimator),
         "options": asdict(options),
-        "note": note,
+        "note": "; ".join(notes),
         "history": estimator.history_,
         "seconds": round(seconds, 1),
-        **_calibration(data, validation[1], estimator.predict_proba(validation[0])),
+        **_calibrate(estimator, data),
     }
     draft.mkdir(parents=True, exist_ok=True)
     (draft / WEIGHTS).write_bytes(weights_of(estimator))
@@ -139,9 +178,24 @@ def export_draft(prepared: Path, draft: Path) -> dict[str, dict[str, float]]:
     return differences
 
 
-def _calibration(
-    data: PreparedData, labels: np.ndarray, probabilities: np.ndarray
-) -> dict[str, Any]:
+def _fit(estimator: Estimator, data: PreparedData, teachers: Sequence[Estimator]) -> None:
+    """Fit an estimator; the validation images are measured after each epoch, and decide nothing.
+
+    What decides, early stopping or a schedule that waits for progress, has training images to go
+    by, of writers held out where `fit` holds some out: what chose the weights could not judge them.
+    """
+    recipe, watched = estimator.recipe(), {}
+    if not recipe.early_stopping and recipe.schedule != "plateau":
+        images, labels = data.load("validation")
+        watched = {"X_val": images, "y_val": labels}
+    writers = data.load_writers() if recipe.early_stopping else None
+    estimator.fit(*data.load("train"), groups=writers, teachers=teachers, **watched)
+
+
+def _calibrate(estimator: Estimator, data: PreparedData) -> dict[str, Any]:
+    """Return temperature, threshold and metrics of a fitted estimator on the validation images."""
+    images, labels = data.load("validation")
+    probabilities = estimator.predict_proba(images)
     temperature = fit_temperature(labels, probabilities)
     calibrated = apply_temperature(probabilities, temperature)
     return {

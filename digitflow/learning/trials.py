@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,10 +16,10 @@ from digitflow.errors import TrainingError
 from digitflow.evaluation.calibration import apply_temperature, fit_temperature
 from digitflow.evaluation.metrics import compute_metrics
 from digitflow.files import write_text
-from digitflow.learning.descriptions import arguments_of
+from digitflow.learning.descriptions import Estimator, arguments_of
 from digitflow.learning.estimators import make_classifier
 
-_TRIAL_FORMAT = 1  # goes up when the same trial would be trained or judged otherwise
+_TRIAL_FORMAT = 2  # goes up when the same trial would be trained or judged otherwise
 
 
 class Candidate(NamedTuple):
@@ -73,9 +73,9 @@ def run_round(
         In the order of candidates and seeds.
     """
     asked = [(candidate, seed) for candidate in candidates for seed in seeds]
+    data = open_prepared(prepared)
     paths = [
-        folder / f"{_key(prepared, network, candidate.parameters, epochs, seed)}.json"
-        for candidate, seed in asked
+        folder / f"{_key(data, network, candidate, epochs, seed)}.json" for candidate, seed in asked
     ]
     trials = [
         _read_trial(path, candidate) for path, (candidate, _) in zip(paths, asked, strict=True)
@@ -97,14 +97,13 @@ def run_trial(
 ) -> Trial:
     """Train a candidate once, judge it on the validation images, and store the result."""
     data = open_prepared(prepared)
-    classifier = make_classifier(
-        network, **arguments_of(candidate.parameters), epochs=epochs, random_state=seed
-    )
+    classifier = _classifier_of(network, candidate, epochs, seed)
     images, labels = data.load("validation")
     accuracy, log_loss, error = 0.0, None, ""
     started = time.perf_counter()
     try:
-        classifier.fit(*data.load("train"))
+        writers = data.load_writers() if classifier.recipe().early_stopping else None
+        classifier.fit(*data.load("train"), groups=writers)
     except TrainingError as failure:
         error = str(failure)
     seconds = time.perf_counter() - started
@@ -119,29 +118,30 @@ def run_trial(
     return trial
 
 
-def search_key(prepared: Path, network: str, epochs: int, seed: int) -> str:
+def search_key(prepared: Path, network: str, recipe: Candidate, epochs: int, seed: int) -> str:
     """Return a digest, 8 hexadecimal digits, of what decides the trials of a search.
 
-    How many there are is left out: a larger search goes on from a smaller one.
+    Data, recipe and seed do, for the candidates are drawn from them. How many there are is left
+    out: a larger search goes on from a smaller one.
     """
-    return _digest([_data_digests(open_prepared(prepared)), network, epochs, seed])[:8]
+    return _key(open_prepared(prepared), network, recipe, epochs, seed)[:8]
 
 
-def _key(
-    prepared: Path, network: str, parameters: Mapping[str, Any], epochs: int, seed: int
-) -> str:
-    facts = [_data_digests(open_prepared(prepared)), network, parameters, epochs, seed]
-    return _digest([_TRIAL_FORMAT, *facts])[:24]
+def _classifier_of(network: str, candidate: Candidate, epochs: int, seed: int) -> Estimator:
+    parameters = arguments_of(candidate.parameters)
+    return make_classifier(network, **parameters, epochs=epochs, random_state=seed)
 
 
-def _data_digests(data: PreparedData) -> list[Any]:
+def _key(data: PreparedData, network: str, candidate: Candidate, epochs: int, seed: int) -> str:
+    """Return a digest, 24 hexadecimal digits, of all that decides what a trial gives."""
+    classifier = _classifier_of(network, candidate, epochs, seed)
+    # The recipe beside the hyper-parameters: what a candidate leaves to it may change.
+    told = [network, vars(classifier.recipe()), classifier.get_params(deep=False)]
     splits = data.facts["splits"]
-    digests = [splits[split]["digest"] for split in ("train", "validation")]
-    return [*digests, data.facts["class_names"]]
-
-
-def _digest(facts: Sequence[Any]) -> str:
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    digests = [splits["train"]["digest"], splits["validation"]["digest"], data.facts["writers"]]
+    facts = [_TRIAL_FORMAT, *told, *digests, data.facts["class_names"]]
+    content = json.dumps(facts, sort_keys=True, default=lambda amounts: amounts.get_params())
+    return hashlib.sha256(content.encode()).hexdigest()[:24]
 
 
 def _read_trial(path: Path, candidate: Candidate) -> Trial | None:

@@ -23,6 +23,7 @@ from digitflow.evaluation.leaderboard import Entry, write_leaderboard
 from digitflow.files import write_bytes, write_text
 from digitflow.learning.augmentation import Augmentation
 from digitflow.learning.descriptions import arguments_of
+from digitflow.learning.estimators import make_classifier
 from digitflow.learning.recipes import Recipe
 from digitflow.learning.training import TrainingOptions, make_estimator
 from digitflow.learning.trials import Candidate, Trial
@@ -52,56 +53,14 @@ def recipe_for(prepared: Path, network: str) -> Recipe:
     return make_estimator(TrainingOptions(network=network), n_images).recipe()
 
 
-def default_space(recipe: Recipe) -> dict[str, Any]:
-    """Return what is searched by default, around a recipe, as `ParameterSampler` takes it.
-
-    The amounts of the augmentation stand among the hyper-parameters.
-    """
-    return {
-        "learning_rate": loguniform(recipe.learning_rate / 4, recipe.learning_rate * 4),
-        "batch_size": [max(1, recipe.batch_size // 2), recipe.batch_size, 2 * recipe.batch_size],
-        "label_smoothing": [0.0, 0.05, 0.1, 0.15],
-        "shift": [0, 1, 2, 3],
-        "rotation": [0, 5, 10, 15],
-        "zoom": [0.0, 0.05, 0.1, 0.15],
-        "shear": [0, 4, 8],
-    }
-
-
-def make_candidates(
-    recipe: Recipe, count: int, seed: int, space: Mapping[str, Any] | None = None
-) -> list[Candidate]:
-    """Return the recipe and `count - 1` random candidates.
+def make_candidates(recipe: Recipe, count: int, seed: int) -> list[Candidate]:
+    """Return the recipe and `count - 1` random candidates around it.
 
     The same seed gives the same candidates, and a larger count the same ones and more.
-
-    Parameters
-    ----------
-    recipe : Recipe
-        What a candidate takes where the space names nothing.
-    count : int
-    seed : int
-    space : mapping of name to list or distribution, optional
-        Hyper-parameters of the classifiers, and amounts of `Augmentation` by their own names; by
-        default `default_space(recipe)`.
-
-    Raises
-    ------
-    UsageError
-        If there is nothing to search.
     """
-    space = default_space(recipe) if space is None else dict(space)
-    if count < 1 or not space:
-        raise UsageError(
-            f"{count} trials, {len(space)} hyper-parameters: give one of each at least"
-        )
     tuned = ("learning_rate", "batch_size", "label_smoothing")
     own = {name: getattr(recipe, name) for name in tuned} | recipe.augmentation.get_params()
-    drawn: list[Mapping[str, Any]] = [{}]
-    for number in range(1, count):
-        # One by one: in one call, a space of lists alone would be drawn without replacement, and
-        # then the first candidates depend on how many are asked for.
-        drawn += ParameterSampler(space, 1, random_state=(seed + 7919 * number) % 2**32)
+    drawn = [{}, *ParameterSampler(_space_around(recipe), count - 1, random_state=seed)]
     names = [RECIPE, *(f"trial {number:03d}" for number in range(1, count))]
     return [
         Candidate(name, _grouped(own | {key: _plain(value) for key, value in values.items()}))
@@ -217,23 +176,19 @@ def write_search(
     return winner
 
 
-def read_winner(folder: str | Path) -> tuple[str, dict[str, Any]]:
-    """Return the winner of a search as `make_classifier` takes it: network, hyper-parameters.
+def read_winner(path: Path) -> tuple[str, dict[str, Any]]:
+    """Return network and hyper-parameters of a `winner.json`, as `TrainingOptions` takes them.
 
     Raises
     ------
     UsageError
-        If the folder holds no finished search.
-
-    Examples
-    --------
-    >>> network, parameters = read_winner("reports/tune-mnist-fast-1a2b3c4d")  # doctest: +SKIP
-    >>> classifier = make_classifier(network, **parameters)  # doctest: +SKIP
+        If the file holds none that could be trained.
     """
-    path = Path(folder) / WINNER
     try:
         winner = json.loads(path.read_text())
-        return str(winner["network"]), arguments_of(winner["parameters"])
+        network, parameters = str(winner["network"]), dict(winner["parameters"])
+        make_classifier(network, **arguments_of(parameters)).recipe()
+        return network, parameters
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{path}: holds no winner of a search ({error}); run one first") from error
 
@@ -244,6 +199,22 @@ def shown(parameters: Mapping[str, Any]) -> dict[str, Any]:
         name: float(f"{value:.3g}") if isinstance(value, float) else value
         for name, value in _flat(parameters).items()
         if name not in _AMOUNTS or value
+    }
+
+
+def _space_around(recipe: Recipe) -> dict[str, Any]:
+    """Return what is searched, as `ParameterSampler` takes it; amounts of augmentation among it.
+
+    Of lists alone, another count would draw other candidates: one is a distribution.
+    """
+    return {
+        "learning_rate": loguniform(recipe.learning_rate / 4, recipe.learning_rate * 4),
+        "batch_size": [max(1, recipe.batch_size // 2), recipe.batch_size, 2 * recipe.batch_size],
+        "label_smoothing": [0.0, 0.05, 0.1, 0.15],
+        "shift": [0, 1, 2, 3],
+        "rotation": [0, 5, 10, 15],
+        "zoom": [0.0, 0.05, 0.1, 0.15],
+        "shear": [0, 4, 8],
     }
 
 

@@ -1,11 +1,21 @@
 """A mirror on this machine that answers as it is told to, well or badly."""
 
+import hashlib
 import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+
+from digitflow.datasets.catalogue import RemoteFile
+
+#: What the mirror of the tests has, and what the catalogue knows of such a file.
+NAME = "images.gz"
+BODY = bytes(range(256)) * 1000
+FILE = RemoteFile(NAME, hashlib.sha256(BODY).hexdigest(), len(BODY))
+#: Of some files neither SHA-256 nor size is known.
+MD5_FILE = RemoteFile(NAME, md5=hashlib.md5(BODY).hexdigest())
 
 Answer = Callable[["Request"], None]
 

@@ -2,28 +2,31 @@ import hashlib
 import os
 import resource
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from datasets.mirror import Answer, Mirror, Request, not_found, running_mirror, sending
+from datasets.mirror import (
+    BODY,
+    FILE,
+    MD5_FILE,
+    NAME,
+    Answer,
+    Mirror,
+    Request,
+    not_found,
+    sending,
+)
 
 from digitflow.datasets import downloading, transfers
 from digitflow.datasets.catalogue import RemoteFile
 from digitflow.datasets.downloading import fetch, fetch_all, is_cached
 from digitflow.errors import DatasetUnavailableError, OutputError
 
-BODY = bytes(range(256)) * 1000
-NAME = "images.gz"
-FILE = RemoteFile(NAME, hashlib.sha256(BODY).hexdigest(), len(BODY))
-# Of some files neither SHA-256 nor size is known.
-MD5_FILE = RemoteFile(NAME, md5=hashlib.md5(BODY).hexdigest())
 FLIPPED = bytes([BODY[0] ^ 1]) + BODY[1:]
 
 by_either_digest = pytest.mark.parametrize("file", [FILE, MD5_FILE], ids=["sha256", "md5"])
@@ -39,27 +42,6 @@ def quick_and_local(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return tmp_path / "mnist"
-
-
-@pytest.fixture
-def mirror() -> Iterator[Mirror]:
-    with running_mirror() as running:
-        running.answers[NAME] = sending(BODY)
-        yield running
-
-
-@pytest.fixture
-def bad_mirror() -> Iterator[Mirror]:
-    with running_mirror() as running:
-        yield running
-
-
-@pytest.fixture
-def refusing() -> Iterator[str]:
-    """Give an address where nothing listens, and nothing can begin to."""
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        yield f"http://127.0.0.1:{bound.getsockname()[1]}/"
 
 
 def cut_off(request: Request) -> None:

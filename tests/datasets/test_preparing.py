@@ -18,6 +18,8 @@ from digitflow.datasets.preparing import (
 )
 from digitflow.errors import DatasetError, OutputError
 
+WRITERS = (np.arange(100) // 5).astype(np.int32)
+
 
 def make_dataset(split: str, writers: np.ndarray | None = None) -> Dataset:
     n = 100 if split == "train" else 20
@@ -37,6 +39,7 @@ def datasets(monkeypatch: pytest.MonkeyPatch) -> dict[str, Dataset]:
 
 @pytest.fixture
 def prepared(datasets: dict[str, Dataset]) -> PreparedData:
+    datasets["train"] = make_dataset("train", WRITERS)
     return prepare_dataset("small")
 
 
@@ -44,6 +47,8 @@ def assert_whole(data: PreparedData) -> None:
     images = np.concatenate([data.load(split)[0] for split in SPLITS])
     assert len(images) == 120
     assert len(np.unique(images, axis=0)) == 120
+    writers = data.load_writers()
+    assert writers is None or len(writers) == 90
 
 
 def flip(path: Path, place: int) -> None:
@@ -67,6 +72,24 @@ def test_the_second_time_they_are_taken_as_they_are(prepared: PreparedData) -> N
     assert {file: file.stat().st_mtime_ns for file in prepared.folder.iterdir()} == written
 
 
+def test_the_writers_of_the_training_images_are_kept(prepared: PreparedData) -> None:
+    images = make_dataset("train").images
+    writer_of = {
+        image.tobytes(): writer for image, writer in zip(images, WRITERS.tolist(), strict=True)
+    }
+
+    writers = prepared.load_writers()
+
+    assert writers is not None
+    assert writers.tolist() == [writer_of[image.tobytes()] for image in prepared.load("train")[0]]
+    held_out = {writer_of[image.tobytes()] for image in prepared.load("validation")[0]}
+    assert held_out.isdisjoint(writers.tolist())
+
+
+def test_unknown_writers_stay_unknown(datasets: dict[str, Dataset]) -> None:
+    assert prepare_dataset("small").load_writers() is None
+
+
 def test_the_disputed_test_images_are_known(datasets: dict[str, Dataset]) -> None:
     assert prepare_dataset("small").facts["disputed"] == []
     disputed = np.array([3, 7])
@@ -87,8 +110,8 @@ def test_whatever_decides_the_split_decides_the_place(datasets: dict[str, Datase
         prepare_dataset("small", **other).folder
         for other in ({"seed": 1}, {"validation_fraction": 0.2})
     ]
-    for writers in (np.arange(100) // 5, np.arange(100) // 10):
-        datasets["train"] = make_dataset("train", writers.astype(np.int32))
+    for writers in (WRITERS, WRITERS // 2):
+        datasets["train"] = make_dataset("train", writers)
         places.append(prepare_dataset("small").folder)
 
     assert len(set(places)) == 5
@@ -97,7 +120,7 @@ def test_whatever_decides_the_split_decides_the_place(datasets: dict[str, Datase
 @pytest.mark.parametrize(
     ("writers", "said"),
     [
-        (np.arange(100) // 5, "whole writers"),
+        (WRITERS, "whole writers"),
         (None, "random, stratified: the writers are not known"),
         (np.zeros(100, int), "random, stratified: the writers are too few"),
     ],
@@ -159,6 +182,12 @@ def exchange_parts(folder: Path) -> None:
     shutil.copy(folder / "test.npz", folder / "train.npz")
 
 
+def exchange_writers(folder: Path) -> None:
+    with np.load(folder / "train.npz") as arrays:
+        changed = dict(arrays) | {"writers": arrays["writers"][::-1]}
+    np.savez(folder / "train.npz", **changed)
+
+
 def store_another_array(folder: Path) -> None:
     np.savez(folder / "train.npz", images=np.zeros(3))
 
@@ -176,6 +205,7 @@ def store_no_archive(folder: Path) -> None:
         cut_off,
         remove_a_part,
         exchange_parts,
+        exchange_writers,
         store_another_array,
         store_no_archive,
     ],
@@ -207,6 +237,7 @@ def without(key: str, facts: dict) -> str:
         lambda facts: without("source", facts),
         lambda facts: without("class_names", facts),
         lambda facts: without("disputed", facts),
+        lambda facts: without("writers", facts),
     ],
 )
 def test_damaged_facts_are_refused_and_made_again(prepared: PreparedData, write) -> None:

@@ -7,41 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from datasets.mirror import Mirror, running_mirror, sending
+from datasets.mirror import BODY, FILE, MD5_FILE, NAME, Mirror, running_mirror, sending
 
 from digitflow.datasets.catalogue import RemoteFile
 from digitflow.datasets.transfers import RefusedError, download, find_unreachable, find_wrong_digest
-
-BODY = bytes(range(256)) * 1000
-NAME = "images.gz"
-FILE = RemoteFile(NAME, hashlib.sha256(BODY).hexdigest(), len(BODY))
-MD5_FILE = RemoteFile(NAME, md5=hashlib.md5(BODY).hexdigest())
 
 
 @pytest.fixture(autouse=True)
 def local(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "*")
-
-
-@pytest.fixture
-def mirror() -> Iterator[Mirror]:
-    with running_mirror() as running:
-        running.answers[NAME] = sending(BODY)
-        yield running
-
-
-@pytest.fixture
-def bad_mirror() -> Iterator[Mirror]:
-    with running_mirror() as running:
-        yield running
-
-
-@pytest.fixture
-def refusing() -> Iterator[str]:
-    """Give an address where nothing listens, and nothing can begin to."""
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        yield f"http://127.0.0.1:{bound.getsockname()[1]}/"
 
 
 @pytest.fixture

@@ -124,7 +124,11 @@ def test_an_unfitted_estimator_says_so():
         (CNNClassifier, {"learning_rate": 0.0}, r"^learning_rate=0\.0: must be"),
         (CNNClassifier, {"learning_rate": float("nan")}, "^learning_rate=nan: must be"),
         (CNNClassifier, {"learning_rate": float("inf")}, "^learning_rate=inf: must be"),
-        (CNNClassifier, {"optimizer": "lion"}, "^optimizer='lion': must be adam, adamw, sgd"),
+        (
+            CNNClassifier,
+            {"optimizer": "lion"},
+            "^optimizer='lion': must be one of adam, adamw, muon, sgd",
+        ),
         (CNNClassifier, {"optimizer": 3}, "^optimizer=3: must be"),
         (CNNClassifier, {"optimizer": lambda rate: "adam"}, "^optimizer=.* Keras optimizer"),
         (CNNClassifier, {"schedule": "steps"}, "^schedule='steps': must be one of constant"),

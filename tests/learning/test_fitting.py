@@ -96,7 +96,7 @@ def test_every_schedule_trains(digits, schedule):
 
 
 @pytest.mark.parametrize(
-    "optimizer", ["adam", "adamw", "sgd", lambda rate: keras.optimizers.RMSprop(rate)]
+    "optimizer", ["adam", "adamw", "muon", "sgd", lambda rate: keras.optimizers.RMSprop(rate)]
 )
 def test_every_optimizer_trains(digits, optimizer):
     history = new_ann(epochs=3, learning_rate=0.005, optimizer=optimizer).fit(*digits).history_

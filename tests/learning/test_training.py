@@ -3,14 +3,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support import change_manifest
 
 from digitflow import settings
-from digitflow.datasets.preparing import open_prepared, prepare_dataset
+from digitflow.datasets.preparing import PreparedData, open_prepared, prepare_dataset
 from digitflow.errors import UsageError
+from digitflow.learning.descriptions import Estimator
+from digitflow.learning.drafts import load_draft, read_draft
 from digitflow.learning.registering import is_worse, register_draft
 from digitflow.learning.reporting import evaluate_draft
 from digitflow.learning.training import (
     TrainingOptions,
+    check_teachers,
     export_draft,
     fit_draft,
     make_estimator,
@@ -163,3 +167,50 @@ def test_the_winner_of_a_search_is_trained_as_it_was_found():
 
     recipe = estimator.recipe()
     assert (recipe.batch_size, recipe.epochs, recipe.augmentation.shift) == (64, 2, 1)
+
+
+def test_early_stopping_watches_training_writers_not_those_that_judge(
+    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    data = open_prepared(prepared)
+    writers = (np.arange(len(data.load("train")[0])) // 20).astype(np.int32)
+    monkeypatch.setattr(PreparedData, "load_writers", lambda self: writers)
+    options = TrainingOptions("ann", epochs=2, parameters={"early_stopping": True})
+
+    fit_draft(prepared, tmp_path, options)
+
+    alike = make_estimator(options, 1).fit(*data.load("train"), groups=writers)
+    assert_same_weights(load_draft(tmp_path), alike)
+
+
+def assert_same_weights(one: Estimator, other: Estimator) -> None:
+    pairs = zip(one.network_.get_weights(), other.network_.get_weights(), strict=True)
+    assert all(np.array_equal(*pair) for pair in pairs)
+
+
+def test_a_teacher_of_the_same_split_is_taken_without_a_word(prepared: Path, draft: Path):
+    register(prepared, draft, "1")
+
+    assert check_teachers(prepared, ["trained"]) == []
+
+
+def test_it_is_said_that_a_teacher_may_know_the_images_held_out(
+    prepared: Path, draft: Path, bundle_folder: Path, tmp_path: Path
+):
+    register(prepared, draft, "1")
+    other = prepare_dataset("digits", seed=1).folder
+    teachers = ["trained@1", str(bundle_folder)]
+
+    fit_draft(other, tmp_path, TrainingOptions(epochs=1, batch_size=512, teachers=teachers), NOTE)
+
+    note = read_draft(tmp_path)["note"]
+    assert note == "; ".join([NOTE, *check_teachers(other, teachers)])
+    assert "teacher trained@1 was made with other validation images; it may have lear" in note
+    assert "teacher small@1 was trained on unknown data, this one on digits; it may have" in note
+
+
+def test_a_teacher_of_other_classes_is_refused(prepared: Path, bundle_folder: Path, tmp_path: Path):
+    change_manifest(bundle_folder, class_names=list("abcdefghij"))
+
+    with pytest.raises(UsageError, match=r"knows the classes a, b, .*, the data set has 0, 1, "):
+        fit_draft(prepared, tmp_path, TrainingOptions(teachers=[str(bundle_folder)]))

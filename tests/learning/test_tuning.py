@@ -1,12 +1,15 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from digitflow.datasets import preparing
+from digitflow.datasets.loading import load_dataset
 from digitflow.datasets.preparing import open_prepared, prepare_dataset
 from digitflow.errors import TrainingError, UsageError
 from digitflow.learning import trials, tuning
-from digitflow.learning.augmentation import Augmentation
 from digitflow.learning.descriptions import arguments_of
 from digitflow.learning.estimators import make_classifier
 from digitflow.learning.networks import NETWORKS
@@ -27,8 +30,24 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def candidates(count: int, **told) -> list[Candidate]:
-    return tuning.make_candidates(RECIPE, count, seed=0, **told)
+@pytest.fixture
+def prepared_by_writer(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return prepared data whose writers are made up: each wrote 20 digits in a row."""
+
+    def load(name: str, split: str = "train"):
+        data = load_dataset(name, split)
+        return replace(data, writers=(np.arange(len(data)) // 20).astype(np.int32))
+
+    monkeypatch.setattr(preparing, "load_dataset", load)
+    return prepare_dataset("digits").folder
+
+
+def candidates(count: int) -> list[Candidate]:
+    return tuning.make_candidates(RECIPE, count, seed=0)
+
+
+def changed(candidate: Candidate, **told) -> Candidate:
+    return candidate._replace(parameters=candidate.parameters | told)
 
 
 def trial(name: str, accuracy: float, seed: int = 0, error: str = "") -> Trial:
@@ -62,22 +81,6 @@ def test_the_default_candidates_of_every_network_are_ones_it_takes(network: str)
         RECIPES[network].learning_rate,
         RECIPES[network].batch_size,
     )
-
-
-def test_a_space_of_ones_own_may_name_any_hyper_parameter():
-    _, made = candidates(2, space={"hidden_layers": [[32]], "elastic": [2.0], "optimizer": ["sgd"]})
-
-    arguments = arguments_of(made.parameters)
-    assert arguments["hidden_layers"] == (32,)
-    assert arguments["optimizer"] == "sgd"
-    assert arguments["augmentation"].elastic == 2.0
-    assert arguments["learning_rate"] == RECIPE.learning_rate
-
-
-@pytest.mark.parametrize(("count", "space"), [(0, None), (3, {})])
-def test_a_search_of_nothing_is_refused(count: int, space):
-    with pytest.raises(UsageError, match="at least"):
-        candidates(count, space=space)
 
 
 @pytest.mark.parametrize(
@@ -140,6 +143,38 @@ def test_what_was_done_is_not_done_again_and_a_damaged_file_is(prepared: Path, t
     assert {name for name in after if after[name] != before[name]} == {damaged.name}
 
 
+def test_a_trial_of_an_older_recipe_is_not_taken_for_the_same(
+    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (made,) = candidates(1)
+    (old,) = trials.run_round(prepared, tmp_path, "ann", [made], 1, (0,))
+    old_key = trials.search_key(prepared, "ann", made, 1, 0)
+    # What no candidate names.
+    monkeypatch.setitem(RECIPES, "ann", replace(RECIPE, optimizer="sgd"))
+
+    (new,) = trials.run_round(prepared, tmp_path, "ann", [made], 1, (0,))
+
+    assert new.log_loss != old.log_loss
+    assert len(list(tmp_path.iterdir())) == 2
+    assert trials.search_key(prepared, "ann", made, 1, 0) != old_key
+
+
+def test_early_stopping_holds_whole_writers_out(prepared_by_writer: Path, tmp_path: Path):
+    stopping = changed(candidates(1)[0], early_stopping=True)
+
+    (trial,) = trials.run_round(prepared_by_writer, tmp_path, "ann", [stopping], 2, (0,))
+
+    data = open_prepared(prepared_by_writer)
+    accuracies = [
+        make_classifier("ann", early_stopping=True, epochs=2, random_state=0)
+        .fit(*data.load("train"), groups=groups)
+        .score(*data.load("validation"))
+        for groups in (data.load_writers(), None)
+    ]
+    assert trial.accuracy == accuracies[0]
+    assert trial.accuracy != accuracies[1]
+
+
 def test_two_processes_find_what_one_finds(prepared: Path, tmp_path: Path):
     made, this = candidates(3), Round(3, 1, (0,))
 
@@ -153,7 +188,8 @@ def test_two_processes_find_what_one_finds(prepared: Path, tmp_path: Path):
 
 
 def test_a_training_that_fails_is_a_trial_like_another(prepared: Path, tmp_path: Path):
-    made = candidates(2, space={"learning_rate": [1e30], "optimizer": ["sgd"]})
+    made = candidates(2)
+    made[1] = changed(made[1], learning_rate=1e30, optimizer="sgd")
 
     recipe, wild = trials.run_round(prepared, tmp_path, "ann", made, 1, (0,))
 
@@ -165,7 +201,8 @@ def test_a_training_that_fails_is_a_trial_like_another(prepared: Path, tmp_path:
 
 
 def test_the_winner_is_what_make_classifier_takes(prepared: Path, tmp_path: Path):
-    made = candidates(2, space={"learning_rate": [0.00001], "shift": [1]})
+    made = candidates(2)
+    made[1] = changed(made[1], learning_rate=0.00001)
     rounds = [
         trials.run_round(prepared, tmp_path / tuning.TRIALS, "ann", made, this.epochs, this.seeds)
         for this in (Round(2, 1, (0,)), Round(2, 2, (0, 1)))
@@ -183,9 +220,8 @@ def test_the_winner_is_what_make_classifier_takes(prepared: Path, tmp_path: Path
     assert said["name"] == "recipe"
     assert said == json.loads((tmp_path / "winner.json").read_text())
     assert len((tmp_path / "trials.csv").read_text().splitlines()) == 1 + 2 + 4
-    network, parameters = tuning.read_winner(tmp_path)
-    classifier = make_classifier(network, **parameters, random_state=0)
-    assert isinstance(classifier.recipe().augmentation, Augmentation)
+    network, parameters = tuning.read_winner(tmp_path / tuning.WINNER)
+    classifier = make_classifier(network, **arguments_of(parameters), random_state=0)
     data = open_prepared(prepared)
     score = classifier.fit(*data.load("train")).score(*data.load("validation"))
     assert score == rounds[1][0].accuracy
@@ -198,20 +234,35 @@ def test_of_equals_the_recipe_wins(tmp_path: Path):
     assert tuning.write_search(tmp_path, "ann", made, [last], {})["name"] == "recipe"
 
 
-@pytest.mark.parametrize("content", [None, "{", "[]", '{"network": "fast"}'])
-def test_a_folder_without_a_winner_is_refused(tmp_path: Path, content: str | None):
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (None, "No such file"),
+        ("{", "Expecting property name"),
+        ("[]", "list indices"),
+        ('{"network": "fast"}', "'parameters'"),
+        ('{"network": "fast", "parameters": 3}', "not iterable"),
+        ('{"network": "fats", "parameters": {}}', "'fats'"),
+        ('{"network": "fast", "parameters": {"epoch": 3}}', "'epoch'"),
+        ('{"network": "fast", "parameters": {"epochs": 0}}', "epochs=0"),
+        ('{"network": "fast", "parameters": {"augmentation": {"spin": 3}}}', "'spin'"),
+    ],
+)
+def test_a_file_without_a_winner_is_refused(tmp_path: Path, content: str | None, problem: str):
+    path = tmp_path / "winner.json"
     if content is not None:
-        (tmp_path / "winner.json").write_text(content)
+        path.write_text(content)
 
-    with pytest.raises(UsageError, match="holds no winner of a search"):
-        tuning.read_winner(tmp_path)
+    with pytest.raises(UsageError, match=f"{path}: holds no winner .*{problem}.* one first"):
+        tuning.read_winner(path)
 
 
 def test_the_key_of_a_search_changes_with_what_decides_it(prepared: Path):
+    (recipe,) = candidates(1)
     keys = [
-        trials.search_key(prepared, *told)
-        for told in [("ann", 5, 0), ("fast", 5, 0), ("ann", 6, 0), ("ann", 5, 1)]
+        trials.search_key(prepared, network, recipe, epochs, seed)
+        for network, epochs, seed in [("ann", 5, 0), ("fast", 5, 0), ("ann", 6, 0), ("ann", 5, 1)]
     ]
 
     assert len(set(keys)) == 4
-    assert keys[0] == trials.search_key(prepared, "ann", 5, 0)
+    assert keys[0] == trials.search_key(prepared, "ann", recipe, 5, 0)
