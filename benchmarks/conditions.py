@@ -24,10 +24,10 @@ from painting import (
     smooth_noise,
     surround,
     take_photo,
-    to_image,
     to_jpeg,
     to_png,
     widen,
+    write,
 )
 
 Condition = Callable[[np.ndarray, np.random.Generator], bytes]
@@ -45,12 +45,12 @@ def chalk(digit: np.ndarray, random: np.random.Generator) -> bytes:
 
 def white_on_black(digit: np.ndarray, random: np.random.Generator) -> bytes:
     """A drawing in white on a black canvas."""
-    return to_png(255 * surround(draw_strokes(digit, draw_scale(random)), random))
+    return to_png(255 * surround(write(digit, draw_scale(random), random), random))
 
 
 def transparent(digit: np.ndarray, random: np.random.Generator) -> bytes:
     """A drawing of any colour on a canvas that is transparent."""
-    ink = surround(draw_strokes(digit, draw_scale(random)), random)
+    ink = surround(write(digit, draw_scale(random), random), random)
     picture = np.zeros((*ink.shape, 4))
     colours = ((0, 0, 0), (255, 255, 255), (30, 60, 200), (220, 30, 30))
     picture[ink > 0, :3] = colours[random.integers(len(colours))]
@@ -74,7 +74,7 @@ def _on_a_sheet(
     paper: np.ndarray,
     table_tones: tuple[float, float],
 ) -> bytes:
-    ink = surround(draw_strokes(digit, draw_scale(random, 4, 12)), random, 0.25, 0.6)
+    ink = surround(write(digit, draw_scale(random, 4, 12), random), random, 0.25, 0.6)
     margin = round(random.uniform(0.2, 0.5) * max(ink.shape))
     ink = np.pad(ink, margin)
     sheet = draw_sheet(ink.shape, margin, random.uniform(-5, 5))
@@ -86,7 +86,7 @@ def _on_a_sheet(
 
 def dark_patch(digit: np.ndarray, random: np.random.Generator) -> bytes:
     """A screenshot of a program with a black canvas to draw on in a light window."""
-    ink = surround(draw_strokes(digit, draw_scale(random, 3, 10)), random, 0.15, 0.5)
+    ink = surround(write(digit, draw_scale(random, 3, 10), random), random, 0.15, 0.5)
     canvas = 255 * ink
     margins = np.rint(random.uniform(0.1, 0.5, (2, 2)) * max(ink.shape)).astype(int)
     return to_png(np.pad(canvas, margins, constant_values=random.uniform(225, 255)))
@@ -94,7 +94,7 @@ def dark_patch(digit: np.ndarray, random: np.random.Generator) -> bytes:
 
 def page(digit: np.ndarray, random: np.random.Generator) -> bytes:
     """A digit anywhere on a scanned page, a sixth to a twelfth as high."""
-    ink = draw_strokes(digit, draw_scale(random, 3, 6))
+    ink = write(digit, draw_scale(random, 3, 6), random)
     height = round(max(ink.shape) * random.uniform(6, 12))
     shape = height, round(height * 0.7)
     ink = _place_anywhere(ink, shape, random)
@@ -144,7 +144,7 @@ def _in_a_frame(
     Both are shares of the digit's longest side: left, top, right, bottom. A negative distance from
     the rim cuts the frame away.
     """
-    ink = draw_strokes(digit, draw_scale(random, 4, 12))
+    ink = write(digit, draw_scale(random, 4, 12), random)
     side = max(ink.shape)
     inside = random.uniform(0.15, 0.5, 4) if inside is None else inside
     left, top, right, bottom = np.rint(side * (inside + outside)).astype(int)
@@ -165,7 +165,7 @@ def _in_a_frame(
 
 def squared_paper(digit: np.ndarray, random: np.random.Generator) -> bytes:
     """A photo of squared paper, held nearly straight."""
-    ink = surround(draw_strokes(digit, draw_scale(random)), random)
+    ink = surround(write(digit, draw_scale(random), random), random)
     spacing = max(ink.shape) * random.uniform(0.12, 0.3)
     width = max(1.0, spacing * random.uniform(0.03, 0.06))
     tilt = random.uniform(-3, 3)
@@ -178,7 +178,7 @@ def squared_paper(digit: np.ndarray, random: np.random.Generator) -> bytes:
 
 def ruled_paper(digit: np.ndarray, random: np.random.Generator) -> bytes:
     """A photo of ruled paper, held nearly straight."""
-    ink = surround(draw_strokes(digit, draw_scale(random)), random)
+    ink = surround(write(digit, draw_scale(random), random), random)
     spacing = max(ink.shape) * random.uniform(0.25, 0.5)
     width = max(1.0, spacing * random.uniform(0.02, 0.05))
     lines = draw_lines(ink.shape, spacing, width, random.uniform(-3, 3), random.uniform(0, spacing))
@@ -187,14 +187,14 @@ def ruled_paper(digit: np.ndarray, random: np.random.Generator) -> bytes:
 
 def _on_lined_paper(ink: np.ndarray, lines: np.ndarray, random: np.random.Generator) -> bytes:
     paper = draw_paper(random)
-    printed = paper * np.array([0.72, 0.8, 0.9]) * random.uniform(0.85, 1.05)
+    printed = paper * np.array([0.9, 0.96, 1.0]) * random.uniform(0.6, 0.92)
     picture = paint(ink, draw_pen(random), paint(lines, printed, paper))
     return to_jpeg(take_photo(picture, random))
 
 
 def hard_shadow(digit: np.ndarray, random: np.random.Generator) -> bytes:
     """A photo with the edge of a shadow across the digit."""
-    ink = surround(draw_strokes(digit, draw_scale(random)), random)
+    ink = surround(write(digit, draw_scale(random), random), random)
     edge = random.uniform(2, 6)
     distance = (draw_slope(ink.shape, random) - random.uniform(0.35, 0.65)) * max(ink.shape)
     shadow = np.clip(distance / edge + 0.5, 0, 1) * random.uniform(0.3, 0.55)
@@ -204,7 +204,7 @@ def hard_shadow(digit: np.ndarray, random: np.random.Generator) -> bytes:
 
 def gradient(digit: np.ndarray, random: np.random.Generator) -> bytes:
     """A photo by a lamp: light falls to a third across it."""
-    ink = surround(draw_strokes(digit, draw_scale(random)), random)
+    ink = surround(write(digit, draw_scale(random), random), random)
     light = 1 - random.uniform(0.5, 0.68) * draw_slope(ink.shape, random)
     picture = paint(ink, draw_pen(random), draw_paper(random)) * light[..., np.newaxis]
     return to_jpeg(take_photo(picture, random))
@@ -212,7 +212,7 @@ def gradient(digit: np.ndarray, random: np.random.Generator) -> bytes:
 
 def faint(digit: np.ndarray, random: np.random.Generator) -> bytes:
     """A pen that is nearly empty: ink 8 to 18 % darker than the paper."""
-    ink = surround(draw_strokes(digit, draw_scale(random)), random)
+    ink = surround(write(digit, draw_scale(random), random), random)
     paper = draw_paper(random)
     picture = paint(ink, paper * (1 - random.uniform(0.08, 0.18)), paper)
     return to_jpeg(take_photo(picture, random, noise=2))
@@ -220,7 +220,7 @@ def faint(digit: np.ndarray, random: np.random.Generator) -> bytes:
 
 def small_in_a_large_photo(digit: np.ndarray, random: np.random.Generator) -> bytes:
     """A photo of two or three megapixels with a digit of 40 to 100 px."""
-    ink = draw_strokes(digit, draw_scale(random, 2, 5))
+    ink = write(digit, draw_scale(random, 2, 5), random)
     shape = int(random.integers(1200, 1600)), int(random.integers(1600, 2000))
     light = 1 - 0.25 * draw_slope(shape, random)
     picture = paint(_place_anywhere(ink, shape, random), draw_pen(random), draw_paper(random))
@@ -229,7 +229,7 @@ def small_in_a_large_photo(digit: np.ndarray, random: np.random.Generator) -> by
 
 def photo_noise(digit: np.ndarray, random: np.random.Generator) -> bytes:
     """A photo in bad light: noise of 15 to 30 grey levels."""
-    ink = surround(draw_strokes(digit, draw_scale(random)), random)
+    ink = surround(write(digit, draw_scale(random), random), random)
     picture = paint(ink, draw_pen(random), draw_paper(random, 150, 220))
     return to_jpeg(take_photo(picture, random, noise=random.uniform(15, 30), blur=1))
 
@@ -266,14 +266,14 @@ def thick(digit: np.ndarray, random: np.random.Generator) -> bytes:
 
 
 def tight_crop(digit: np.ndarray, random: np.random.Generator) -> bytes:
-    """A crop that leaves no paper around the digit."""
-    ink = draw_strokes(digit, draw_scale(random))
+    """A crop that leaves next to no paper around the digit."""
+    ink = surround(draw_strokes(digit, draw_scale(random)), random, 0, 0.06)
     return to_jpeg(take_photo(paint(ink, draw_pen(random), draw_paper(random)), random))
 
 
 def neighbour_at_the_rim(digit: np.ndarray, random: np.random.Generator) -> bytes:
     """A crop into which a quarter to a half of the next digit reaches."""
-    ink = draw_strokes(digit, draw_scale(random))
+    ink = write(digit, draw_scale(random), random)
     rows, columns = ink.shape
     # The same digit upside down: strokes of the same pen, but of no digit that could be read.
     other = ink[::-1, ::-1]
@@ -291,7 +291,7 @@ def neighbour_at_the_rim(digit: np.ndarray, random: np.random.Generator) -> byte
 def specks(digit: np.ndarray, random: np.random.Generator) -> bytes:
     """A dirty scan: dots up to the width of a stroke all over it."""
     scale = draw_scale(random)
-    ink = surround(draw_strokes(digit, scale), random)
+    ink = surround(write(digit, scale, random), random)
     y, x = np.indices(ink.shape, np.float32)
     for _ in range(random.integers(8, 30)):
         row, column = random.uniform(0, ink.shape[0]), random.uniform(0, ink.shape[1])
@@ -322,14 +322,14 @@ def blur(digit: np.ndarray, random: np.random.Generator) -> bytes:
 
 def jpeg(digit: np.ndarray, random: np.random.Generator) -> bytes:
     """A small picture that was sent through a messenger: JPEG of quality 8 to 25."""
-    ink = surround(draw_strokes(digit, draw_scale(random, 3, 7)), random)
+    ink = surround(write(digit, draw_scale(random, 3, 7), random), random)
     picture = take_photo(paint(ink, draw_pen(random), draw_paper(random)), random)
     return to_jpeg(picture, quality=int(random.integers(8, 26)))
 
 
 def rotation(digit: np.ndarray, random: np.random.Generator) -> bytes:
     """A digit tilted by up to 20 degrees."""
-    ink = rotate(draw_strokes(digit, draw_scale(random)), random.uniform(-20, 20))
+    ink = rotate(write(digit, draw_scale(random), random), random.uniform(-20, 20))
     picture = paint(surround(ink, random), draw_pen(random), draw_paper(random))
     return to_jpeg(take_photo(picture, random))
 

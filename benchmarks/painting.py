@@ -40,6 +40,14 @@ def draw_strokes(digit: np.ndarray, scale: float) -> np.ndarray:
     return cut(np.clip((grey - _EDGE) * scale + 0.5, 0, 1))
 
 
+def write(digit: np.ndarray, scale: float, random: np.random.Generator) -> np.ndarray:
+    """Draw a digit with a felt pen, whose strokes are MNIST's, or with a biro, as often."""
+    ink = draw_strokes(digit, scale)
+    if random.random() < 0.5:
+        return ink
+    return cut(draw_hairline(ink, max(1.5, scale * random.uniform(0.5, 1.2))))
+
+
 def cut(ink: np.ndarray) -> np.ndarray:
     """Cut ink to its tight box."""
     rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
@@ -87,10 +95,7 @@ def centre_line(mask: np.ndarray) -> np.ndarray:
         for first in (True, False):
             ring = [np.roll(line, shift, (0, 1)) for shift in _AROUND]
             north, east, south, west = ring[::2]
-            if first:
-                inside = east & south & (north | west)
-            else:
-                inside = north & west & (east | south)
+            inside = east & south & (north | west) if first else north & west & (east | south)
             n_ink = np.sum(ring, axis=0)
             n_strokes = np.sum(np.array(ring) < np.roll(ring, -1, axis=0), axis=0)
             line[(n_ink >= 2) & (n_ink <= 6) & (n_strokes == 1) & (inside == 0)] = 0
@@ -104,13 +109,11 @@ def widen(ink: np.ndarray, by: float) -> np.ndarray:
     regions, n = ndimage.label(~mask)  # the paper, then the holes
     deepest = ndimage.maximum(away, regions, np.arange(n + 1))
     reach = np.minimum(by, 0.4 * np.asarray(deepest))[regions]
-    reach[regions == regions[0, 0]] = by
+    reach[mask | (regions == regions[0, 0])] = by
     return np.clip(reach + 0.5 - away, 0, 1).astype(np.float32)
 
 
-def smooth_noise(
-    shape: tuple[int, int], grain: float, random: np.random.Generator
-) -> np.ndarray:
+def smooth_noise(shape: tuple[int, int], grain: float, random: np.random.Generator) -> np.ndarray:
     """Return noise of standard deviation about 1 whose grains are so many pixels wide."""
     coarse = random.standard_normal([max(2, round(side / grain)) for side in shape])
     resized = Image.fromarray(coarse.astype(np.float32)).resize(

@@ -89,13 +89,15 @@ def on_light_gradient(digit: np.ndarray, random: np.random.Generator) -> bytes:
 
 def on_squared_paper(digit: np.ndarray, random: np.random.Generator) -> bytes:
     """Dark on paper with squares of a third of its side, drawn under it."""
-    ink = _place_anywhere(_medium(digit, random), random) / 255
-    scale = ink.shape[0] / 100
-    spacing, width = 12 * scale, max(1.0, 0.5 * scale)
-    lines = np.maximum(
-        *(draw_lines(ink.shape, spacing, width, side, random.uniform(0, spacing)) for side in (0, 90))
+    picture = _medium(digit, random)
+    ink = _place_anywhere(picture, random) / 255
+    spacing = len(picture) / 3
+    width = max(1.0, spacing / 25)
+    level, upright = (
+        draw_lines(ink.shape, spacing, width, degrees, random.uniform(0, spacing))
+        for degrees in (0, 90)
     )
-    paper = 245 - 60 * lines
+    paper = 245 - 60 * np.maximum(level, upright)
     return to_png(paper * (1 - ink) + 30 * ink)
 
 
