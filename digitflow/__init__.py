@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from digitflow.errors import DigitflowError
     from digitflow.images.normalising import normalise
     from digitflow.images.reading import read_image
+    from digitflow.images.transformer import DigitNormalizer
     from digitflow.learning.augmentation import Augmentation
     from digitflow.learning.descriptions import load_estimator
     from digitflow.learning.estimators import ANNClassifier, CNNClassifier, make_classifier
@@ -26,6 +27,7 @@ _HOMES = {
     "Augmentation": "digitflow.learning.augmentation",
     "CNNClassifier": "digitflow.learning.estimators",
     "Dataset": "digitflow.datasets.loading",
+    "DigitNormalizer": "digitflow.images.transformer",
     "DigitReader": "digitflow.models.reader",
     "DigitflowError": "digitflow.errors",
     "Predictor": "digitflow.models.predictor",
@@ -42,6 +44,7 @@ __all__ = [
     "Augmentation",
     "CNNClassifier",
     "Dataset",
+    "DigitNormalizer",
     "DigitReader",
     "DigitflowError",
     "Predictor",

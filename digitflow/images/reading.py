@@ -22,6 +22,7 @@ from PIL import ExifTags, Image, ImageOps
 
 from digitflow.console import native_chatter_hidden
 from digitflow.errors import ImageError
+from digitflow.images.grey import to_grey
 
 #: Larger files are refused before they are read.
 MAX_BYTES = 64 * 2**20
@@ -256,7 +257,7 @@ def _decode(content: bytes, file_format: str, name: str, modified_at_ns: int | N
         if not _ORIENTATION_KEYS.isdisjoint(image.info):
             orientation = image.getexif().get(ExifTags.Base.Orientation, orientation)
         # Pillow turns TIFFs by itself; their tag is gone then and nothing is turned twice.
-        pixels = _grey(ImageOps.exif_transpose(image) if orientation != 1 else image)
+        pixels = to_grey(ImageOps.exif_transpose(image) if orientation != 1 else image)
         height, width = pixels.shape
         if file_format == "JPEG":  # may have been reduced
             width, height = size[::-1] if orientation in (5, 6, 7, 8) else size
@@ -280,62 +281,6 @@ def _count_frames(image: Image.Image) -> int:
         return int(getattr(image, "n_frames", 1))
     except Exception:
         return 1
-
-
-def _grey(image: Image.Image) -> np.ndarray:
-    """Return any Pillow image as grey, uint8 (rows, columns)."""
-    if image.mode == "L" and "transparency" not in image.info:
-        return np.asarray(image)
-    if image.mode.startswith(("I", "F")):
-        return _scale_to_bytes(np.asarray(image))
-    if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
-        # Pillow converts premultiplied colours in two steps only.
-        image = image.convert({"La": "LA", "RGBa": "RGBA"}.get(image.mode, image.mode))
-        alpha = np.asarray(image.convert("RGBA").getchannel("A"))
-        return _lay_on_paper(np.asarray(image.convert("RGB").convert("L")), alpha)
-    if image.mode == "LAB":
-        return np.asarray(image.getchannel("L"))
-    if image.mode == "CMYK":
-        image = image.convert("RGB")
-    return np.asarray(image.convert("L"))
-
-
-def _scale_to_bytes(values: np.ndarray) -> np.ndarray:
-    """Scale 16-bit, 32-bit or float pixels to 0..255 by the range they use.
-
-    Whole numbers that fit 8, 10, 12, 14 or 16 bits are taken as of that depth, floats in 0..1 or
-    0..255 as of that range: a dim picture stays dim. Anything else is stretched.
-    """
-    scaled = np.nan_to_num(values.astype(np.float64), posinf=0.0, neginf=0.0)
-    low, high = float(scaled.min()), float(scaled.max())
-    ranges = (1, 255) if values.dtype.kind == "f" else (255, 1023, 4095, 16383, 65535)
-    full = float(next((top for top in ranges if high <= top), 0))
-    if low < 0 or not full:
-        scaled, full = scaled - low, (high - low) or 1.0
-    return np.rint(scaled * (255 / full)).astype(np.uint8)
-
-
-def _lay_on_paper(grey: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """Lay a picture with transparency (uint8, as `grey`) on the paper its strokes contrast with.
-
-    Where the opaque part is small or of one tone, the digit is its shape, and the paper is black
-    or white, whichever is farther. Otherwise the opaque part is a picture with paper of its own,
-    and that paper's tone fills the rest.
-    """
-    opaque = alpha >= 128
-    if opaque.all() and (alpha == 255).all():
-        return grey
-    if not opaque.any():
-        opaque = alpha > 0
-    if not opaque.any():
-        return np.full_like(grey, 255)
-    tones = grey[opaque]
-    tone = float(np.median(tones))
-    low, high = np.percentile(tones, (2, 98))
-    if opaque.mean() < 0.5 or high - low < 32:
-        tone = 255.0 if tone < 128 else 0.0
-    share = alpha.astype(np.float32) / 255
-    return np.rint(grey * share + tone * (1 - share)).astype(np.uint8)
 
 
 def _too_large_file(name: str, size: int) -> ImageError:
