@@ -36,6 +36,8 @@ class Augmentation(BaseEstimator):
         follows smoothly.
     stroke : float
         Strokes made thicker or thinner by a pixel on each side, blended in by up to this share.
+    blur : float
+        Blended with the image blurred by about a pixel, by up to this share.
     cutout : int
         Side, px, of a square that is blackened; its centre lies anywhere in the image.
     noise : float
@@ -51,6 +53,7 @@ class Augmentation(BaseEstimator):
         shear: float = 0.0,
         elastic: float = 0.0,
         stroke: float = 0.0,
+        blur: float = 0.0,
         cutout: int = 0,
         noise: float = 0.0,
     ) -> None:
@@ -60,6 +63,7 @@ class Augmentation(BaseEstimator):
         self.shear = shear
         self.elastic = elastic
         self.stroke = stroke
+        self.blur = blur
         self.cutout = cutout
         self.noise = noise
 
@@ -81,6 +85,7 @@ class Augmentation(BaseEstimator):
         check_number("shear", self.shear, Real, 0, 60)
         check_number("elastic", self.elastic, Real, 0, IMAGE_SIZE / 2)
         check_number("stroke", self.stroke, Real, 0, 1)
+        check_number("blur", self.blur, Real, 0, 1)
         check_number("cutout", self.cutout, Integral, 0, IMAGE_SIZE)
         check_number("noise", self.noise, Real, 0, 1)
 
@@ -139,6 +144,8 @@ class RandomAugmentation(keras.layers.Layer):
             images = self._shift(images)
         if amounts.stroke:
             images = self._change_strokes(images)
+        if amounts.blur:
+            images = self._blur(images)
         if amounts.cutout:
             images = self._cut_out(images)
         if amounts.noise:
@@ -209,6 +216,18 @@ class RandomAugmentation(keras.layers.Layer):
         horizontal = ops.maximum(padded[:, 1:-1, :-2], padded[:, 1:-1, 2:])
         grown = ops.maximum(signed, ops.maximum(vertical, horizontal))
         return images + share * (grown - signed)
+
+    def _blur(self, images: Any) -> Any:
+        """Blend with what a binomial filter of 5 pixels makes of each image, σ 1 px."""
+        share = keras.random.uniform(
+            (ops.shape(images)[0], 1, 1, 1), 0, self.augmentation.blur, seed=self.random
+        )
+        blurred = images
+        for _ in range(2):
+            padded = ops.pad(blurred, ((0, 0), (1, 1), (1, 1), (0, 0)))
+            tall = padded[:, :-2] + 2 * padded[:, 1:-1] + padded[:, 2:]
+            blurred = (tall[:, :, :-2] + 2 * tall[:, :, 1:-1] + tall[:, :, 2:]) / 16
+        return images + share * (blurred - images)
 
     def _cut_out(self, images: Any) -> Any:
         """Blacken a square (DeVries & Taylor, "Cutout", 2017)."""

@@ -13,6 +13,7 @@ EVERYTHING = {
     "shear": 10.0,
     "elastic": 3.0,
     "stroke": 0.5,
+    "blur": 0.5,
     "cutout": 8,
     "noise": 0.1,
 }
@@ -189,6 +190,20 @@ def test_strokes_get_thicker_and_thinner():
     assert abs(np.mean(ink) - 1) < 0.03
 
 
+def test_blur_spreads_ink_and_keeps_its_amount():
+    dot = np.zeros((400, 28, 28, 1), np.float32)
+    dot[:, 14, 14] = 1
+
+    blurred = change(dot, blur=0.8)
+
+    assert blurred.sum(axis=(1, 2, 3)) == pytest.approx(np.ones(400), abs=1e-5)
+    # A binomial filter of 5 leaves 6/16 along each side in the middle.
+    assert is_spread_over((1 - blurred[:, 14, 14, 0]) / (1 - (6 / 16) ** 2), 0, 0.8, 0.03)
+    y, x = np.indices((28, 28)) - 14
+    variance = (blurred[..., 0] * (x**2 + y**2)).sum(axis=(1, 2)) / 2
+    assert is_spread_over(variance, 0, 0.8, 0.03)
+
+
 def test_a_cutout_blackens_one_square():
     white = np.ones((400, 28, 28, 1), np.float32)
 
@@ -295,6 +310,7 @@ def test_the_amounts_are_parameters_as_scikit_learn_knows_them():
         ("shear", 90),
         ("elastic", 15),
         ("stroke", 1.1),
+        ("blur", 1.1),
         ("cutout", 2.5),
         ("cutout", 29),
         ("noise", 1.1),
