@@ -158,10 +158,11 @@ def _say_winner(winner: dict[str, Any], report: Path) -> None:
     values = shown(winner["parameters"])
     say(f"           {', '.join(f'{name}={value}' for name, value in values.items())}")
     say(f"report     {report / 'leaderboard.png'}")
-    say(
-        f"train it   python flows/train_flow.py --dataset {shlex.quote(winner['dataset'])} "
-        f"--parameters {shlex.quote(str(report / 'winner.json'))}"
-    )
+    words = ["python", "flows/train_flow.py", "--dataset", winner["dataset"]]
+    words += ["--parameters", str(report / "winner.json")]
+    # The same split: otherwise the new model could know what judged the search.
+    words += ["--validation-fraction", f"{winner['validation_fraction']:g}"]
+    say(f"train it   {shlex.join(words)}")
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:

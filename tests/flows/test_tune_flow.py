@@ -70,6 +70,7 @@ def test_a_search_says_what_it_did_and_leaves_its_files(first_run, place: Path):
         "total",
     ]
     assert "3 trainings of 1 epoch; best" in first_run.stdout
+    assert "winner.json --validation-fraction 0.1\n" in first_run.stdout
     report = place / "reports" / "undisturbed"
     assert sorted(entry.name for entry in report.iterdir()) == [
         "leaderboard.csv",
