@@ -6,12 +6,15 @@ picture unless said otherwise.
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from PIL import Image
 from scipy import ndimage
+
+#: What makes the content of an image file of a digit, uint8 (28, 28), bright ink on black.
+Kind = Callable[[np.ndarray, np.random.Generator], bytes]
 
 Colour = Sequence[float] | np.ndarray
 

@@ -4,10 +4,9 @@ Each transformation takes a digit, uint8 (28, 28), bright ink on black, and a ra
 returns the content of an image file.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 from painting import (
+    Kind,
     draw_lines,
     draw_scale,
     draw_slope,
@@ -18,8 +17,6 @@ from painting import (
     to_png,
 )
 from PIL import ExifTags, Image
-
-Transformation = Callable[[np.ndarray, np.random.Generator], bytes]
 
 # How a picture is stored whose EXIF orientation is the key: what undoes this turns it upright.
 _STORED = {
@@ -114,18 +111,15 @@ def _place_anywhere(picture: np.ndarray, random: np.random.Generator) -> np.ndar
     return canvas
 
 
-TRANSFORMATIONS: dict[str, Transformation] = {
-    transformation.__name__.replace("_", " "): transformation
-    for transformation in (
-        unchanged,
-        enlarged,
-        off_centre,
-        inverted,
-        sixteen_bits,
-        on_transparent,
-        cmyk_jpeg,
-        turned_by_exif,
-        on_light_gradient,
-        on_squared_paper,
-    )
+TRANSFORMATIONS: dict[str, Kind] = {
+    "unchanged": unchanged,
+    "enlarged": enlarged,
+    "off centre": off_centre,
+    "inverted": inverted,
+    "sixteen bits": sixteen_bits,
+    "on transparent": on_transparent,
+    "cmyk jpeg": cmyk_jpeg,
+    "turned by exif": turned_by_exif,
+    "on light gradient": on_light_gradient,
+    "on squared paper": on_squared_paper,
 }

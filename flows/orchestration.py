@@ -82,9 +82,12 @@ def _leave(signum: int, frame: FrameType | None) -> None:
 def _is_not_said_at_the_end(record: logging.LogRecord) -> bool:
     """Keep the end of a run off the console: its exception is shown once, as it leaves the script.
 
-    The same goes for a signal, which Prefect calls a crash.
+    The same goes for a signal, which Prefect calls a crash, and for its waiting until the last
+    events are sent.
     """
     message = record.getMessage()
+    if "Still processing items" in message:
+        return False
     of_a_run = record.name.startswith(("prefect.flow_runs", "prefect.task_runs"))
     is_the_end = "Finished in state" in message or "Execution was aborted by" in message
     return not (of_a_run and (record.exc_info or is_the_end))

@@ -91,7 +91,7 @@ def _scored_in_processes(job: Job, shards: Iterator[Shard]) -> Generator[ShardSu
     )
     running: set[Future[ShardSummary]] = set()
     try:
-        with _interrupts_held():  # the workers start with the first shard
+        with _signals_held():  # the workers start with the first shard
             running.update(executor.submit(job.score, shard) for shard in islice(shards, 1))
         while running:
             more = islice(shards, _AHEAD * job.workers - len(running))
@@ -115,12 +115,13 @@ def _scored_in_processes(job: Job, shards: Iterator[Shard]) -> Generator[ShardSu
 
 
 @contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Hold SIGINT back; processes started meanwhile never get it.
+def _signals_held() -> Iterator[None]:
+    """Hold SIGINT and SIGTERM back; processes started meanwhile never get them.
 
-    A terminal sends it to them too, but the run alone answers it, and ends them.
+    A terminal or a service manager sends them to all processes of a run, but the run alone answers,
+    and ends the others: should they die first, it would take that for a failure.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         yield
     finally:
