@@ -5,6 +5,7 @@ Whoever runs the shards, the caller sees one thing: finished shards, in the orde
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Generator, Iterator
@@ -86,9 +87,10 @@ def _scored_in_processes(job: Job, shards: Iterator[Shard]) -> Generator[ShardSu
     # Imported here because most runs are small and need none of it.
     from joblib.externals.loky import BrokenProcessPool, ProcessPoolExecutor
 
-    executor = ProcessPoolExecutor(
-        job.workers, initializer=_end_with, initargs=(os.getpid(),), env=_ONE_THREAD
-    )
+    with _tracker_silent():  # it starts with the executor
+        executor = ProcessPoolExecutor(
+            job.workers, initializer=_end_with, initargs=(os.getpid(),), env=_ONE_THREAD
+        )
     running: set[Future[ShardSummary]] = set()
     try:
         with _signals_held():  # the workers start with the first shard
@@ -126,6 +128,20 @@ def _signals_held() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _tracker_silent() -> Iterator[None]:
+    """Silence what loky starts meanwhile, a process that cleans up behind the others.
+
+    When a run is broken off it reports, now and then, locks that are long gone.
+    """
+    before = sys.warnoptions[:]
+    sys.warnoptions.append("ignore:resource_tracker:UserWarning")
+    try:
+        yield
+    finally:
+        sys.warnoptions[:] = before
 
 
 def _end_with(parent: int) -> None:
