@@ -12,7 +12,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 from digitflow.errors import TrainingError, UsageError
 from digitflow.learning.augmentation import RandomAugmentation
-from digitflow.learning.batches import ShuffledBatches
+from digitflow.learning.batches import shuffled_batches
 from digitflow.learning.distillation import DistillationLoss, StudentAccuracy, beside_teachers
 from digitflow.learning.examples import Examples
 from digitflow.learning.losses import SmoothedCrossentropy
@@ -53,12 +53,14 @@ class _Engine(KerasClassifier):
         epochs: int,
         initial_epoch: int,
     ) -> None:
-        """Fit with the images in another order in each epoch: see `ShuffledBatches`."""
+        """Fit with the images in another order in each epoch."""
         examples = Examples(X, y, sample_weight)
         first = initial_epoch + self._epochs_before
+        batches, n_batches = shuffled_batches(examples, self.batch_size, self.random_state, first)
         self.history_ = self.model_.fit(
-            ShuffledBatches(examples, self.batch_size, self.random_state, first),
-            shuffle=False,
+            batches,
+            steps_per_epoch=n_batches,
+            shuffle=False,  # they are
             epochs=initial_epoch + epochs,
             initial_epoch=initial_epoch,
             callbacks=self._fit_callbacks,
