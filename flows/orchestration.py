@@ -88,6 +88,7 @@ def _is_not_said_at_the_end(record: logging.LogRecord) -> bool:
     message = record.getMessage()
     if "Still processing items" in message:
         return False
-    of_a_run = record.name.startswith(("prefect.flow_runs", "prefect.task_runs"))
+    runs = ("prefect.flow_runs", "prefect.task_runs", "prefect.engine")
+    of_a_run = record.name.startswith(runs)
     is_the_end = "Finished in state" in message or "Execution was aborted by" in message
     return not (of_a_run and (record.exc_info or is_the_end))
