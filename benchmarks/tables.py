@@ -27,6 +27,9 @@ sample standard deviation over seeds, where there were several. Of 10,000 images
 0.09 points is within chance at 99.8 %. Other work shared the cores, so seconds are upper bounds,
 comparable only roughly.
 
+All but `fast` were fitted when each epoch still saw the images in one order, `accurate` and `ann` by
+recipes that have changed since: their figures are to be measured again.
+
 """
 
 _VOTES = "The mean of the probabilities of networks that differ in their seed alone."
