@@ -111,7 +111,8 @@ def test_a_loss_that_runs_away_is_an_error(digits):
 
 def test_weights_that_run_away_in_the_last_step_are_an_error(digits):
     # One step: its loss is a number, but not what it leaves.
-    runaway = new_ann(epochs=1, batch_size=1000, optimizer="sgd", learning_rate=1e39)
+    told = {"epochs": 1, "batch_size": 1000, "schedule": "constant", "learning_rate": 1e39}
+    runaway = new_ann(**told)
 
     with pytest.raises(TrainingError, match="stopped being a number"):
         runaway.fit(*digits)

@@ -24,7 +24,8 @@ CODES = np.repeat([0, 1, 2], 4)
 def test_any_classes_come_back_as_they_were(classes):
     y = classes[CODES]
 
-    classifier = ANNClassifier((16,), 0.0, epochs=30, learning_rate=0.05, random_state=0).fit(X, y)
+    told = {"epochs": 30, "learning_rate": 0.05, "schedule": "constant", "random_state": 0}
+    classifier = ANNClassifier((16,), 0.0, **told).fit(X, y)
 
     assert classifier.classes_.tolist() == sorted(classes.tolist())
     assert classifier.classes_.dtype == classes.dtype
