@@ -39,6 +39,7 @@ AMOUNTS = {
     "shear": 8,
     "elastic": 2,
     "stroke": 0.5,
+    "blur": 0.5,
     "cutout": 8,
     "noise": 0.1,
 }

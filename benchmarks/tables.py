@@ -27,8 +27,8 @@ sample standard deviation over seeds, where there were several. Of 10,000 images
 0.09 points is within chance at 99.8 %. Other work shared the cores, so seconds are upper bounds,
 comparable only roughly.
 
-All but `fast` were fitted when each epoch still saw the images in one order, `accurate` and `ann`
-by recipes that have changed since: their figures are to be measured again.
+All but `fast` were fitted when each epoch still saw the images in one order, and `ann` at a
+constant learning rate: their figures are to be measured again.
 
 """
 

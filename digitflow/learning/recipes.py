@@ -62,10 +62,9 @@ RECIPES: dict[str, Recipe] = {
         augmentation=Augmentation(shift=2),
     ),
     "accurate": Recipe(
-        epochs=24,
+        epochs=36,
         batch_size=128,
-        learning_rate=0.014,
-        optimizer="muon",
+        learning_rate=0.006,
         schedule="one_cycle",
         label_smoothing=0.1,
         augmentation=Augmentation(shift=2, rotation=10, zoom=0.1, shear=8, elastic=2),
@@ -78,7 +77,7 @@ RECIPES: dict[str, Recipe] = {
         label_smoothing=0.05,
         augmentation=Augmentation(shift=2, rotation=8, zoom=0.08, shear=5),
     ),
-    # Tutorials leave the rate constant; what the last epoch reaches then wanders by 0.2 points.
+    # Tutorials leave the rate constant; so trained, two runs on MNIST stayed below 98 %.
     "ann": Recipe(epochs=10, batch_size=32, learning_rate=0.001, schedule="cosine"),
     "mlp": Recipe(epochs=15, batch_size=32, learning_rate=0.001, optimizer="sgd"),
     "wide_ann": Recipe(

@@ -1,9 +1,6 @@
 import csv
-import importlib
 import json
-import runpy
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -18,26 +15,6 @@ from digitflow.images.reading import decode_image
 
 Script = Callable[..., None]
 Module = Callable[[str], ModuleType]
-
-
-@pytest.fixture
-def script(repository: Path, monkeypatch: pytest.MonkeyPatch) -> Script:
-    """Return what runs a benchmark as the command line does, in this process."""
-    folder = repository / "benchmarks"
-    monkeypatch.syspath_prepend(folder)
-
-    def run(name: str, *words: object) -> None:
-        monkeypatch.setattr(sys, "argv", [name, *map(str, words)])
-        runpy.run_path(str(folder / name), run_name="__main__")
-
-    return run
-
-
-@pytest.fixture
-def module(repository: Path, monkeypatch: pytest.MonkeyPatch) -> Module:
-    """Return what imports a benchmark."""
-    monkeypatch.syspath_prepend(repository / "benchmarks")
-    return importlib.import_module
 
 
 @pytest.fixture(scope="module")

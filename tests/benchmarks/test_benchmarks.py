@@ -1,10 +1,7 @@
-import importlib
 import json
-import runpy
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import joblib
 import keras
@@ -14,30 +11,10 @@ from sklearn.ensemble import VotingClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 
-from digitflow import load_dataset, make_classifier
+from digitflow import Augmentation, load_dataset, make_classifier
 from digitflow.learning.descriptions import describe_estimator
 
 Script = Callable[..., None]
-
-
-@pytest.fixture
-def script(repository: Path, monkeypatch: pytest.MonkeyPatch) -> Script:
-    """Return what runs a benchmark as the command line does, in this process."""
-    folder = repository / "benchmarks"
-    monkeypatch.syspath_prepend(folder)
-
-    def run(name: str, *words: object) -> None:
-        monkeypatch.setattr(sys, "argv", [name, *map(str, words)])
-        runpy.run_path(str(folder / name), run_name="__main__")
-
-    return run
-
-
-@pytest.fixture
-def module(repository: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
-    """Return what imports a benchmark."""
-    monkeypatch.syspath_prepend(repository / "benchmarks")
-    return importlib.import_module
 
 
 @pytest.fixture(scope="module")
@@ -337,7 +314,8 @@ def test_the_share_of_each_augmentation_is_measured(script: Script, tmp_path: Pa
     (fast,) = content["steps"]
     assert fast["batch_size"] == 256
     assert fast["step_milliseconds"] > 0
-    assert len(fast["shares"]) == 11
+    every = {"nothing", *Augmentation().get_params(), "all together", "as in the recipe"}
+    assert fast["shares"].keys() == every
     assert all(0 < share < 1 for share in fast["shares"].values())
     assert content["cores"] >= 1
     tables = module("tables")
