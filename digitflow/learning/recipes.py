@@ -53,7 +53,7 @@ def recipe_of(name: str) -> Recipe:
 #: By the network's name in `networks.NETWORKS`.
 RECIPES: dict[str, Recipe] = {
     "fast": Recipe(
-        epochs=5,
+        epochs=4,
         batch_size=256,
         learning_rate=0.02,
         optimizer="muon",

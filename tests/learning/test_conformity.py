@@ -38,7 +38,7 @@ SMALL_ANN = ANNClassifier((8,), dropout=0.0, **SMALL)
 SMALL_CNN = CNNClassifier(
     Logistic(), schedule="constant", label_smoothing=0.0, augmentation=Augmentation(), **SMALL
 )
-# The recipe's 5 epochs in batches of 256 are made for 60,000 images; the checks have 20 to 300.
+# The recipe's few epochs in batches of 256 are made for 60,000 images; the checks have 20 to 300.
 DEFAULT_CNN = CNNClassifier(epochs=30, batch_size=16)
 
 
