@@ -62,9 +62,10 @@ RECIPES: dict[str, Recipe] = {
         augmentation=Augmentation(shift=2),
     ),
     "accurate": Recipe(
-        epochs=36,
+        epochs=24,
         batch_size=128,
-        learning_rate=0.006,
+        learning_rate=0.014,
+        optimizer="muon",
         schedule="one_cycle",
         label_smoothing=0.1,
         augmentation=Augmentation(shift=2, rotation=10, zoom=0.1, shear=8, elastic=2),
