@@ -10,7 +10,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from digitflow.errors import ImageError
-from digitflow.images.normalising import SIDE, normalise
+from digitflow.images.normalising import normalise
+from digitflow.images.placing import SIDE
 from digitflow.images.reading import ReadImage
 from digitflow.models.predictor import Predictor
 

@@ -26,7 +26,7 @@ from tables import real_images_table
 
 from digitflow import settings
 from digitflow.errors import DigitflowError, UsageError
-from digitflow.images.normalising import SIDE
+from digitflow.images.placing import SIDE
 from digitflow.images.reading import read_image
 from digitflow.models.predictor import Predictor
 

@@ -8,7 +8,7 @@ from numpy.lib import format as npy_format
 
 from digitflow.datasets.formats import MAX_BYTES, read_idx
 from digitflow.errors import DatasetError
-from digitflow.images.normalising import SIDE
+from digitflow.images.placing import SIDE
 
 Labelled = tuple[np.ndarray, np.ndarray]  # images, uint8 (n, 28, 28), and labels (n,) of any kind
 

@@ -15,7 +15,8 @@ from tqdm import tqdm
 from digitflow.datasets.classes import natural_key
 from digitflow.datasets.formats import MAX_BYTES
 from digitflow.errors import DatasetError, ImageError
-from digitflow.images.normalising import SIDE, normalise
+from digitflow.images.normalising import normalise
+from digitflow.images.placing import SIDE
 from digitflow.images.reading import read_image
 
 #: How the folders of the two parts may be called, in small or capital letters.

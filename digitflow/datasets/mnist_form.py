@@ -7,7 +7,8 @@ filled to the rim (USPS) come out right, and it takes a hundredth of the time.
 
 import numpy as np
 
-from digitflow.images.normalising import DIGIT_SIDE, SIDE, normalise_batch
+from digitflow.images.normalising import normalise_batch
+from digitflow.images.placing import DIGIT_SIDE, SIDE
 
 #: Pixels of at least this share of the brightest are inside the box of the ink. MNIST's boxes are
 #: those of scans in black and white; a box around the faint rim of a blurred stroke is too large.
@@ -46,7 +47,7 @@ def bring_to_mnist_form(images: np.ndarray) -> np.ndarray:
 
 
 def _place(images: np.ndarray) -> np.ndarray:
-    """Do what `digitflow.images.normalising.place` does to the ink of one, to many."""
+    """Do what `digitflow.images.placing.place` does to the ink of one, to many."""
     inside = images >= np.maximum(_BOX_INK * images.max(axis=(1, 2), keepdims=True), 1)
     top, height = _extent(inside.any(axis=2))
     left, width = _extent(inside.any(axis=1))

@@ -7,7 +7,7 @@ of ink in a block of 4×4 of a 32×32 bitmap.
 import numpy as np
 from PIL import Image
 
-from digitflow.images.normalising import DIGIT_SIDE, place
+from digitflow.images.placing import DIGIT_SIDE, place
 
 FULL_BLOCK = 16  # value of a pixel whose block is all ink
 

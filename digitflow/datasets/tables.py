@@ -11,7 +11,7 @@ import numpy as np
 
 from digitflow.datasets.formats import GZIP_MAGIC, MAX_BYTES, MAX_EXPANSION
 from digitflow.errors import DatasetError
-from digitflow.images.normalising import SIDE
+from digitflow.images.placing import SIDE
 
 N_PIXELS = SIDE * SIDE
 

@@ -3,6 +3,15 @@
 import numpy as np
 from PIL import Image
 
+# Where colours vary by so many times what brightness does, brightness alone would lose the ink.
+_COLOURFUL = 2.5
+
+# Colours are judged on a picture of this many pixels along the longer side at most.
+_COLOUR_SIDE = 128
+
+# The share of red, green and blue in brightness (ITU-R BT.601, as Pillow's).
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+
 
 def to_grey(image: Image.Image) -> np.ndarray:
     """Return any Pillow image as grey, uint8 (rows, columns).
@@ -20,9 +29,26 @@ def to_grey(image: Image.Image) -> np.ndarray:
         return _lay_on_paper(np.asarray(image.convert("RGB").convert("L")), alpha)
     if image.mode == "LAB":
         return np.asarray(image.getchannel("L"))
-    if image.mode == "CMYK":
-        image = image.convert("RGB")
-    return np.asarray(image.convert("L"))
+    if image.mode == "1":
+        return np.asarray(image.convert("L"))
+    return _colour_to_grey(image.convert("RGB"))
+
+
+def _colour_to_grey(image: Image.Image) -> np.ndarray:
+    """Return the brightness of a picture, or the colour that tells its ink from its paper.
+
+    A yellow pen on white, or green on a red as bright, hardly shows in the brightness. There the
+    grey levels run along the direction in which the colours differ most (principal component).
+    """
+    colours = np.asarray(image.reduce(-(-max(image.size) // _COLOUR_SIDE)), np.float32)
+    off = colours.reshape(-1, 3) - np.median(colours, axis=(0, 1))
+    lengths, directions = np.linalg.eigh(off.T @ off)
+    # A grey picture's colours lie along (1, 1, 1), a step in it is √3 steps of brightness.
+    if lengths[-1] <= 3 * _COLOURFUL**2 * ((off @ _LUMA) ** 2).sum():
+        return np.asarray(image.convert("L"))
+    direction = directions[:, -1] * np.copysign(3**-0.5, directions[:, -1].sum())
+    middle = 128 - float(direction @ np.median(colours, axis=(0, 1)))
+    return np.asarray(image.convert("L", (*direction.tolist(), middle)))
 
 
 def _scale_to_bytes(values: np.ndarray) -> np.ndarray:

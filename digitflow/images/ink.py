@@ -3,16 +3,22 @@
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFilter
 
 # Pictures are searched at this many pixels along the longer side at most.
 WORKING_SIDE = 640
 
-# Paper and polarity are judged on a picture no larger than this.
+# The paper is judged on a picture no larger than this.
 _COARSE_SIDE = 96
 
 # Ink fainter than this share of the paper's brightness is not ink (8 grey levels of 255).
 _FAINTEST_INK = 0.03
+
+# The polarity is judged on a smaller one still.
+_POLARITY_SIDE = 64
+
+# Bright ink on a dark ground has to outweigh dark ink by this factor: paper is the rule.
+_SURELY = 1.2
 
 # A rim whose tones lie within this many grey levels is of one tone: drawn, not photographed.
 _EVEN_RIM = 8
@@ -35,16 +41,20 @@ class Ink:
     amount: np.ndarray  # float32 (rows, columns), 0 paper .. 1 ink
     mask: np.ndarray  # bool (rows, columns), what may be ink, faint strokes included
     strong: np.ndarray  # bool (rows, columns), what surely is ink
+    faint: np.ndarray  # bool (rows, columns), the mask with what is fainter still: pale print
     polarity: str  # "dark_on_light" or "light_on_dark"
     factor: int  # pixels of the original for each pixel here, along both sides
 
 
-def find_ink(grey: np.ndarray) -> Ink | None:
-    """Find the ink of a picture, uint8 (rows, columns); None where there is none."""
-    factor = -(-max(grey.shape) // WORKING_SIDE)
+def find_ink(grey: np.ndarray, working_side: int = WORKING_SIDE) -> Ink | None:
+    """Find the ink of a picture, uint8 (rows, columns); None where there is none.
+
+    It is looked at with at most `working_side` pixels along its longer side.
+    """
+    factor = -(-max(grey.shape) // working_side)
     small = shrink(grey, factor)
     coarse = shrink(small, -(-max(small.shape) // _COARSE_SIDE))
-    dark_on_light = _is_dark_on_light(coarse)
+    dark_on_light = _is_dark_on_light(small)
     if not dark_on_light:
         small, coarse = ~small, ~coarse
     ink = 1 - small / np.maximum(_paper_level(coarse, small.shape), 1)
@@ -57,7 +67,29 @@ def find_ink(grey: np.ndarray) -> Ink | None:
     low, high = thresholds
     amount = np.clip(ink / (_FULL_INK * high), 0, 1).astype(np.float32)
     polarity = "dark_on_light" if dark_on_light else "light_on_dark"
-    return Ink(amount, ink > low, ink > high, polarity, factor)
+    faint = ink > min(max(low / 2, 3 * noise), low)
+    return Ink(amount, ink > low, ink > high, faint, polarity, factor)
+
+
+def with_edges(mask: np.ndarray, amount: np.ndarray) -> np.ndarray:
+    """Return the ink in a mask and in the pixels next to it, which hold a share of its strokes.
+
+    Parameters
+    ----------
+    mask : ndarray of shape (rows, columns), bool
+    amount : ndarray of shape (rows, columns), float32
+        How much ink there is, 0 paper .. 1 ink.
+
+    Returns
+    -------
+    ndarray of shape (rows, columns), float32
+    """
+    wide = mask.copy()
+    wide[1:] |= mask[:-1]
+    wide[:-1] |= mask[1:]
+    wide[:, 1:] |= mask[:, :-1]
+    wide[:, :-1] |= mask[:, 1:]
+    return np.where(wide, amount, np.float32(0))
 
 
 def shrink(grey: np.ndarray, factor: int) -> np.ndarray:
@@ -66,27 +98,21 @@ def shrink(grey: np.ndarray, factor: int) -> np.ndarray:
 
 
 def _is_dark_on_light(grey: np.ndarray) -> bool:
-    """Judge the polarity of a small picture by weighted votes from -1, bright ink, to 1, dark ink.
+    """Judge the polarity of a picture by what is narrow: strokes stick out of their surroundings.
 
-    Light that changes across the paper fools all but the last two, which ask whether dark or
-    bright is what is narrow.
+    What each pixel differs by from the median around it says nothing of how light changes across
+    the paper, of the table the paper lies on, or of how much of the picture is ink.
     """
-    values = grey.astype(np.float32)
-    threshold = otsu(values.ravel(), 0.0, 255.0)
-    rim = np.concatenate([values[0], values[-1], values[1:-1, 0], values[1:-1, -1]])
-    deviation = values - values.mean()
-    skewness = (deviation**3).mean() / max(float((deviation**2).mean()) ** 1.5, 1e-6)
-    votes = [
-        2 * float((rim > threshold).mean()) - 1,
-        2 * float((values > threshold).mean()) - 1,
-        -float(np.tanh(skewness)),
-    ]
-    for share, weight in ((8, 1.5), (4, 1.0)):
-        stroke = max(3, min(values.shape) // share)
-        black_hat = float(((_closing(values, stroke) - values) ** 2).mean())
-        top_hat = float(((values + _closing(-values, stroke)) ** 2).mean())
-        votes.append(weight * (black_hat - top_hat) / max(black_hat + top_hat, 1e-6))
-    return sum(votes) >= 0
+    small = shrink(grey, -(-max(grey.shape) // _POLARITY_SIDE))
+    window = max(3, max(small.shape) // 3) | 1
+    # Continued as it rises or falls, so that light that changes leaves nothing at the rim.
+    half = window // 2
+    padded = np.pad(small.astype(np.float32), half, mode="reflect", reflect_type="odd")
+    wide = Image.fromarray(np.clip(padded, 0, 255).astype(np.uint8))
+    around = np.asarray(wide.filter(ImageFilter.MedianFilter(window)))[half:-half, half:-half]
+    residual = small - around.astype(np.float32)
+    bright, dark = (float((np.maximum(sign * residual, 0) ** 2).sum()) for sign in (1, -1))
+    return bright <= _SURELY * dark
 
 
 def _paper_level(coarse: np.ndarray, shape: tuple[int, int]) -> np.ndarray | float:
@@ -106,7 +132,8 @@ def _paper_level(coarse: np.ndarray, shape: tuple[int, int]) -> np.ndarray | flo
     outer = 2 * stroke
     continued = _closing(np.pad(values, outer, mode="edge"), stroke)[outer:-outer, outer:-outer]
     paper = np.where(continued > _DARKEST_SHADE * paper, continued, paper)
-    paper = _blur(paper, stroke / 4)
+    # Hardly: the edge of a shadow, made soft, leaves a bar of false ink.
+    paper = _blur(paper, stroke / 16)
     resized = Image.fromarray(paper).resize(shape[::-1], Image.Resampling.BILINEAR)
     return np.asarray(resized)
 

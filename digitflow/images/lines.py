@@ -10,7 +10,7 @@ _STEEPEST = 0.09
 # A line shows in at least this share of the columns.
 _LEAST_COVER = 0.85
 
-# Thicker bars than this share of the picture's height are not ruled lines.
+# Thicker bars than this share of the picture's side (the mean of both) are not ruled lines.
 _THICKEST = 0.03
 
 # More runs down all columns than this are a texture.
@@ -19,34 +19,65 @@ _MOST_RUNS = 40_000
 # At least this share of the ink must be left, or the "lines" were the digit.
 _LEAST_LEFT = 0.05
 
+# A side of a frame lies within this share of the picture from its rim, and covers as much of it as
+# a line does; what is written in the frame is at least so high.
+_SIDE = 0.2
+_LEAST_HEIGHT = 0.35
 
-def without_lines(mask: np.ndarray) -> np.ndarray:
-    """Take the lines that cross the whole picture out of a mask, bool (rows, columns).
+
+def without_lines(mask: np.ndarray, faint: np.ndarray) -> np.ndarray:
+    """Take the lines that cross the whole picture out of a mask of ink, bool (rows, columns).
 
     A line goes only where the run across it is thin: strokes that cross it stay whole.
+
+    Parameters
+    ----------
+    mask : ndarray of shape (rows, columns), bool
+    faint : ndarray of shape (rows, columns), bool
+        The same with fainter ink: of lines in pale print the mask may hold fragments only.
     """
-    level = _without_level_lines(mask)
-    both = level & _without_level_lines(mask.T).T
+    level = _without_level_lines(mask, faint)
+    both = level & _without_level_lines(mask.T, faint.T).T
     return both if both.sum() >= _LEAST_LEFT * mask.sum() else mask
 
 
-def _without_level_lines(mask: np.ndarray) -> np.ndarray:
+def without_frame(mask: np.ndarray) -> np.ndarray:
+    """Take a frame that the digit touches out of their common mask, bool (rows, columns).
+
+    The mask is tight. Only straight thin lines on three sides at least are a frame, and only around
+    something that is not flat: the middle bar of a square 8 is.
+    """
+    left = without_lines(mask, mask)
+    taken = mask & ~left
+    rows, columns = (max(1, round(_SIDE * side)) for side in mask.shape)
+    sides = (taken[:rows], taken[-rows:], taken[:, :columns].T, taken[:, -columns:].T)
+    if sum(side.any(axis=0).mean() >= _LEAST_COVER for side in sides) < 3:
+        return mask
+    written = np.flatnonzero(left.any(axis=1))
+    return left if np.ptp(written) >= _LEAST_HEIGHT * len(mask) else mask
+
+
+def _without_level_lines(mask: np.ndarray, faint: np.ndarray) -> np.ndarray:
     rows, columns = mask.shape
-    column, top, bottom = find_runs(mask.T)
-    thickest = 1 + _THICKEST * rows
+    column, top, bottom = find_runs(faint.T)
+    thickest = 1 + _THICKEST * (rows * columns) ** 0.5
     if len(column) > _MOST_RUNS:
         return mask
-    slope, heights = _find_lines(mask, bottom - top <= 2 * thickest, column, top, bottom)
+    slope, heights = _find_lines(faint, bottom - top <= 2 * thickest, column, top, bottom)
     if len(heights) == 0:
         return mask
-    level = slope * (column - columns / 2)
-    nearest = heights[np.searchsorted(heights[:-1], top - level - 1, side="right")]
-    on = (nearest > top - level - 1) & (nearest < bottom - level + 1)
-    thickness = float(np.median((bottom - top)[on]))
+
+    def on_lines(column: np.ndarray, top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
+        level = slope * (column - columns / 2)
+        nearest = heights[np.searchsorted(heights[:-1], top - level - 1, side="right")]
+        return (nearest > top - level - 1) & (nearest < bottom - level + 1)
+
+    thickness = float(np.median((bottom - top)[on_lines(column, top, bottom)]))
     if thickness > thickest:
         return mask
-    keeps = ~(on & (bottom - top <= 1.5 * thickness + 1))
-    return paint_runs((columns, rows), column[keeps], top[keeps], bottom[keeps]).T
+    column, top, bottom = find_runs(mask.T)
+    goes = on_lines(column, top, bottom) & (bottom - top <= 1.5 * thickness + 1)
+    return paint_runs((columns, rows), column[~goes], top[~goes], bottom[~goes]).T
 
 
 def _find_lines(

@@ -65,6 +65,23 @@ class Parts:
         runs = chosen[self.run_part]
         return paint_runs(self.shape, self.run_row[runs], self.run_start[runs], self.run_stop[runs])
 
+    def box_around(self, chosen: np.ndarray) -> tuple[int, int, int, int]:
+        """Return left, top, right and bottom of the parts for which `chosen` (n,) is true."""
+        left, top = self.boxes[chosen, :2].min(axis=0).tolist()
+        right, bottom = self.boxes[chosen, 2:].max(axis=0).tolist()
+        return left, top, right, bottom
+
+    def paint_cropped(self, chosen: np.ndarray) -> np.ndarray:
+        """Return what `paint` does, cut to the box around it."""
+        left, top, right, bottom = self.box_around(chosen)
+        runs = chosen[self.run_part]
+        return paint_runs(
+            (bottom - top, right - left),
+            self.run_row[runs] - top,
+            self.run_start[runs] - left,
+            self.run_stop[runs] - left,
+        )
+
 
 def find_parts(mask: np.ndarray) -> Parts:
     """Find the connected parts of a mask, bool (rows, columns).

@@ -252,7 +252,7 @@ def _decode(content: bytes, file_format: str, name: str, modified_at_ns: int | N
         tags = getattr(image, "tag_v2", {})
         orientation = tags.get(ExifTags.Base.Orientation, 1)
         if file_format == "JPEG":
-            image.draft("L", (_DRAFT_SIDE, _DRAFT_SIDE))
+            image.draft(None, (_DRAFT_SIDE, _DRAFT_SIDE))
         image.load()
         if not _ORIENTATION_KEYS.isdisjoint(image.info):
             orientation = image.getexif().get(ExifTags.Base.Orientation, orientation)

@@ -14,7 +14,8 @@ from sklearn.utils import Tags
 
 from digitflow.errors import UsageError
 from digitflow.images.grey import array_to_grey, to_grey
-from digitflow.images.normalising import SIDE, normalise
+from digitflow.images.normalising import normalise
+from digitflow.images.placing import SIDE
 from digitflow.images.reading import decode_image, read_image
 
 

@@ -4,7 +4,8 @@ from datasets.samples import drawn
 from PIL import Image, ImageFilter
 
 from digitflow.datasets.mnist_form import bring_to_mnist_form
-from digitflow.images.normalising import normalise_batch, place
+from digitflow.images.normalising import normalise_batch
+from digitflow.images.placing import place
 
 
 def test_what_has_the_form_stays_as_it_is() -> None:

@@ -10,13 +10,8 @@ import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
 from digitflow.errors import ImageError
-from digitflow.images.normalising import (
-    normalise,
-    normalise_batch,
-    place,
-    stroke_width,
-    with_mnist_strokes,
-)
+from digitflow.images.normalising import normalise, normalise_batch
+from digitflow.images.placing import place, stroke_width, with_mnist_strokes
 from digitflow.images.reading import read_image
 
 
@@ -298,3 +293,17 @@ def test_all_odd_images_give_a_row_each(shared_data: Path) -> None:
         assert time.process_time() - began < 1, name
     assert set(refused) == {"unsupported_format", "truncated", "too_large", "unreadable"}
     assert len(refused) < 0.2 * len(names)
+
+
+def test_the_stages_are_kept_where_asked_for(digits: np.ndarray) -> None:
+    picture = on_paper(np.pad(enlarged(digits[0]), 60))
+    told = normalise(picture, explain=True)
+    assert list(told.stages) == ["picture", "ink", "written", "digit", "seen"]
+    assert {stage.dtype for stage in told.stages.values()} == {np.dtype(np.uint8)}
+    assert np.array_equal(told.stages["picture"], picture)
+    assert np.array_equal(told.stages["seen"], told.image)
+    assert told.stages["ink"].shape == picture.shape
+    plain = normalise(picture)
+    assert plain.stages == {}
+    assert np.array_equal(plain.image, told.image)
+    assert list(normalise(digits[0], explain=True).stages) == ["picture", "seen"]
