@@ -12,12 +12,13 @@ if TYPE_CHECKING:
     from digitflow.errors import DigitflowError
     from digitflow.images.normalising import normalise
     from digitflow.images.reading import read_image
+    from digitflow.images.segmenting import find_digits
     from digitflow.images.transformer import DigitNormalizer
     from digitflow.learning.augmentation import Augmentation
     from digitflow.learning.descriptions import load_estimator
     from digitflow.learning.estimators import ANNClassifier, CNNClassifier, make_classifier
     from digitflow.models.predictor import Predictor
-    from digitflow.models.reader import DigitReader
+    from digitflow.models.reader import DigitReader, spell
     from digitflow.scoring.folder import score_folder
 
 __version__ = "0.1.0"
@@ -31,12 +32,14 @@ _HOMES = {
     "DigitReader": "digitflow.models.reader",
     "DigitflowError": "digitflow.errors",
     "Predictor": "digitflow.models.predictor",
+    "find_digits": "digitflow.images.segmenting",
     "load_dataset": "digitflow.datasets.loading",
     "load_estimator": "digitflow.learning.descriptions",
     "make_classifier": "digitflow.learning.estimators",
     "normalise": "digitflow.images.normalising",
     "read_image": "digitflow.images.reading",
     "score_folder": "digitflow.scoring.folder",
+    "spell": "digitflow.models.reader",
 }
 
 __all__ = [
@@ -48,12 +51,14 @@ __all__ = [
     "DigitReader",
     "DigitflowError",
     "Predictor",
+    "find_digits",
     "load_dataset",
     "load_estimator",
     "make_classifier",
     "normalise",
     "read_image",
     "score_folder",
+    "spell",
 ]
 
 

@@ -17,9 +17,11 @@ from digitflow.scoring.request import check_request
 
 
 @task
-def score(images: str, output: str, model: str | None, workers: int | None) -> ScoreSummary:
+def score(
+    images: str, output: str, model: str | None, workers: int | None, multi: bool
+) -> ScoreSummary:
     """Score the folder; one task for all of it, which spreads the work over processes itself."""
-    return score_folder(images, output, model=model, workers=workers)
+    return score_folder(images, output, model=model, workers=workers, multi=multi)
 
 
 @task
@@ -34,10 +36,14 @@ def publish(summary: ScoreSummary) -> None:
 
 @flow(name="score-folder")
 def score_images(
-    images: str, output: str, model: str | None = None, workers: int | None = None
+    images: str,
+    output: str,
+    model: str | None = None,
+    workers: int | None = None,
+    multi: bool = False,
 ) -> ScoreSummary:
     """Score every image of a folder into one Parquet table, at least one row for each file."""
-    summary = score(images, output, model, workers)
+    summary = score(images, output, model, workers, multi)
     publish(summary)
     say(summary.in_words())
     return summary
@@ -73,7 +79,7 @@ def main() -> None:
         check_request(options.images, options.output, options.model, options.workers)
         for path in (options.images, options.output):
             _check_text(path)
-        return score_images(options.images, options.output, options.model, options.workers)
+        return score_images(**vars(options))
 
     summary = run_script(checked_run)
     sys.exit(UNREADABLE_IMAGES if summary.statuses.get("error") else 0)

@@ -241,3 +241,45 @@ def test_the_environment_moves_the_models_folder(pristine_bundle: Path, capsys):
     assert os.environ["DIGITFLOW_MODELS"]
     main(["models", "list"])
     assert "mnist@pretrained" in capsys.readouterr().out
+
+
+@pytest.fixture
+def three_digits(digit_images: Path, tmp_path: Path) -> Path:
+    """Return a folder with one picture that says 312."""
+    row = Image.new("L", (3 * 130, 130), 255)
+    for place, name in enumerate(["3-3.png", "1-1.png", "2-2.png"]):
+        with Image.open(digit_images / name) as digit:
+            row.paste(digit, (130 * place + 9, 9))
+    (tmp_path / "rows").mkdir()
+    row.save(tmp_path / "rows" / "312.png")
+    return tmp_path / "rows"
+
+
+def test_several_digits_are_spelled_and_scored(three_digits: Path, tmp_path: Path):
+    import pandas as pd
+
+    said = run("predict", three_digits / "312.png", "--multi")
+    told = run("predict", three_digits / "312.png", "--multi", "--json")
+    scored = run("score", three_digits, tmp_path / "out.parquet", "--multi")
+
+    assert said.stdout == f"{three_digits / '312.png'}: 312\n"
+    facts = [json.loads(line) for line in told.stdout.splitlines()]
+    assert [(each["segment"], each["label"]) for each in facts] == [(0, "3"), (1, "1"), (2, "2")]
+    assert "1, 3 rows" in scored.stdout
+    table = pd.read_parquet(tmp_path / "out.parquet")
+    assert "".join(table["label"].astype(str)) == "312"
+    assert table["segment"].tolist() == [0, 1, 2]
+
+
+def test_how_an_image_was_read_is_drawn(digit_images: Path, tmp_path: Path):
+    done = run("predict", digit_images / "3-3.png", "--explain", tmp_path / "why.png")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    with Image.open(tmp_path / "why.png") as drawn:
+        drawn.load()
+        assert drawn.width > 2 * drawn.height
+
+    refused = run("predict", digit_images / "3-3.png", "--multi", "--explain", tmp_path / "a.png")
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("error: --explain: ")
+    assert not (tmp_path / "a.png").exists()

@@ -1,18 +1,24 @@
 """A digit reader: from one image to what it says, as the scored table would."""
 
 import os
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from digitflow.images.normalising import normalise
-from digitflow.images.reading import decode_image, read_image
+from digitflow.images.normalising import NormalisedImage, normalise
+from digitflow.images.reading import ReadImage, decode_image, read_image
+from digitflow.images.segmenting import find_digits
 from digitflow.models.bundle import Bundle
+from digitflow.models.explaining import dependence_map
 from digitflow.models.predictor import Predictor
 
 #: Status, reason and message of an image without ink.
 BLANK = ("blank", "no_ink", "nothing is written here")
+
+#: The same of digits that touch in a way that leaves open where to part them.
+TOUCHING = ("uncertain", "touching", "touches its neighbour; where to part them is not clear")
 
 
 @dataclass(frozen=True)
@@ -25,7 +31,16 @@ class Reading:
     label: str | None  # the most probable class; None where the image is blank
     confidence: float | None  # its calibrated probability
     probabilities: dict[str, float]  # of every class, the most probable first
+    x: int  # left edge of the digit's box in the upright image, px; the whole image if blank
+    y: int  # top edge, px
+    width: int  # px
+    height: int  # px
+    line: int  # on which line of several it stands, counted from 0
     image: np.ndarray  # what the model saw, uint8 (28, 28)
+    #: From the picture to what the model saw, uint8 (rows, columns) each; empty if not asked for.
+    stages: dict[str, np.ndarray] = field(default_factory=dict)
+    #: How much the answer depends on each place of `image`, as from `dependence_map`; as above.
+    dependence: np.ndarray | None = None
 
 
 class DigitReader:
@@ -53,38 +68,112 @@ class DigitReader:
     def __init__(self, model: str | Path | None = None) -> None:
         self._predictor = Predictor.load(model)
 
-    def read(self, source: Path | str | bytes) -> Reading:
-        """Read one image.
+    def read(self, source: Path | str | bytes, explain: bool = False) -> Reading:
+        """Read one image as one digit.
 
         Parameters
         ----------
         source : Path, str or bytes
             A file's path, or the content of an image file.
+        explain : bool
+            Keep the stages from the picture to what the model saw, and on what in it the answer
+            depends.
 
         Raises
         ------
         ImageError
             If it cannot be read as an image; `reason` says why.
         """
-        if isinstance(source, bytes):
-            read = decode_image(source)
-        else:
-            # Whoever names a link means what it points to.
-            read = read_image(os.path.realpath(source), name=str(source))
-        found = normalise(read.pixels)
+        read = _open(source)
+        found = normalise(read.pixels, explain)
         if found.blank:
-            return Reading(*BLANK, None, None, {}, found.image)
-        probabilities = self._predictor.predict_proba(found.image[np.newaxis])[0]
-        names = self._predictor.bundle.class_names
-        order = np.argsort(-probabilities, kind="stable")
-        confidence = float(probabilities[order[0]])
-        return Reading(
-            *judge(confidence, self._predictor.bundle),
-            label=names[order[0]],
-            confidence=confidence,
-            probabilities={names[place]: float(probabilities[place]) for place in order},
-            image=found.image,
-        )
+            return _reading(found, read.scale, BLANK)
+        reading = self._classify([found], [0], [True], read.scale)[0]
+        if not explain:
+            return reading
+        return replace(reading, dependence=dependence_map(self._predictor, found.image))
+
+    def read_all(self, source: Path | str | bytes) -> list[Reading]:
+        """Read all digits of an image, line by line and from left to right.
+
+        Parameters
+        ----------
+        source : Path, str or bytes
+            A file's path, or the content of an image file.
+
+        Returns
+        -------
+        list of Reading
+            At least one: that of a blank image says so. `spell` makes text of it.
+
+        Raises
+        ------
+        ImageError
+            If it cannot be read as an image; `reason` says why.
+        """
+        read = _open(source)
+        found = find_digits(read.pixels)
+        if not found:
+            return [_reading(normalise(read.pixels), read.scale, BLANK)]
+        lines, clear = [each.line for each in found], [each.clear for each in found]
+        return self._classify([each.digit for each in found], lines, clear, read.scale)
+
+    def _classify(
+        self,
+        digits: Sequence[NormalisedImage],
+        lines: Sequence[int],
+        clear: Sequence[bool],
+        scale: float,
+    ) -> list[Reading]:
+        images = np.stack([digit.image for digit in digits])
+        names, bundle = self._predictor.bundle.class_names, self._predictor.bundle
+        readings = []
+        for digit, line, alone, shares in zip(
+            digits, lines, clear, self._predictor.predict_proba(images).tolist(), strict=True
+        ):
+            ranked = sorted(zip(names, shares, strict=True), key=lambda pair: -pair[1])
+            judged = judge(ranked[0][1], bundle) if alone else TOUCHING
+            readings.append(_reading(digit, scale, judged, ranked, line))
+        return readings
+
+
+def spell(readings: Sequence[Reading]) -> str:
+    """Return what the digits of an image spell, a line of text for each of theirs."""
+    lines: dict[int, str] = {}
+    for reading in readings:
+        lines[reading.line] = lines.get(reading.line, "") + (reading.label or "")
+    return "\n".join(lines.values())
+
+
+def _open(source: Path | str | bytes) -> ReadImage:
+    if isinstance(source, bytes):
+        return decode_image(source)
+    # Whoever names a link means what it points to.
+    return read_image(os.path.realpath(source), name=str(source))
+
+
+def _reading(
+    digit: NormalisedImage,
+    scale: float,
+    judged: tuple[str, str | None, str | None],
+    ranked: Sequence[tuple[str, float]] = (),
+    line: int = 0,
+) -> Reading:
+    """Return the reading of a digit; `scale` is how many px of the original a pixel read was."""
+    label, confidence = ranked[0] if ranked else (None, None)
+    return Reading(
+        *judged,
+        label=label,
+        confidence=confidence,
+        probabilities=dict(ranked),
+        x=round(digit.x * scale),
+        y=round(digit.y * scale),
+        width=round(digit.width * scale),
+        height=round(digit.height * scale),
+        line=line,
+        image=digit.image,
+        stages=digit.stages,
+    )
 
 
 def judge(confidence: float, bundle: Bundle) -> tuple[str, str | None, str | None]:

@@ -64,6 +64,7 @@ def score_folder(
     *,
     model: str | None = None,
     workers: int | None = None,
+    multi: bool = False,
     run_id: str | None = None,
     progress: bool | None = None,
 ) -> ScoreSummary:
@@ -84,6 +85,9 @@ def score_folder(
     workers : int, optional
         Processes. Default: as many as there are CPUs for this process. Small folders are scored
         in this process alone.
+    multi : bool
+        Look for several digits in each picture, and give each its row: `segment` counts them in
+        reading order. Default: each picture shows one.
     run_id : str, optional
         What the table calls this run. Default: the time and a few random digits.
     progress : bool, optional
@@ -118,14 +122,14 @@ def score_folder(
     request = check_request(images, output, model, workers)
     bundle, output = request.bundle, request.output
     run_id = run_id or f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
-    options = ShardOptions(bundle.folder.resolve(), bundle.model_id, run_id)
+    options = ShardOptions(bundle.folder.resolve(), bundle.model_id, run_id, multi)
     with working_folder(output) as work:
         # No other run's parts lie there, not even those that an orphaned worker still writes.
         job = Job(options, work / secrets.token_hex(4), request.workers)
         with closing(_with_progress(job, request.shards, progress)) as finished:
             done = sorted(finished, key=lambda summary: summary.number)
         try:
-            facts = _facts_of(bundle, run_id, request.images)
+            facts = _facts_of(bundle, run_id, request.images, multi)
             assemble([each.part for each in done], output, len(bundle.class_names), facts)
         except OSError as error:
             raise OutputError(why_not_written(output, error)) from error
@@ -156,7 +160,7 @@ def _with_progress(
             yield summary
 
 
-def _facts_of(bundle: Bundle, run_id: str, images: Path) -> dict[str, Any]:
+def _facts_of(bundle: Bundle, run_id: str, images: Path, multi: bool) -> dict[str, Any]:
     """Return what the table's metadata says of its model and run."""
     return {
         "model": {
@@ -166,7 +170,7 @@ def _facts_of(bundle: Bundle, run_id: str, images: Path) -> dict[str, Any]:
             "class_names": bundle.class_names,
             "uncertain_below": bundle.uncertain_below,
         },
-        "run": {"run_id": run_id, "folder": os.fspath(images)},
+        "run": {"run_id": run_id, "folder": os.fspath(images), "multi": multi},
     }
 
 

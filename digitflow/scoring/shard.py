@@ -7,7 +7,7 @@ travels between processes.
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,11 +15,12 @@ from typing import Any, TypeVar
 import numpy as np
 
 from digitflow.errors import BundleError, ImageError
-from digitflow.images.normalising import normalise, normalise_batch
+from digitflow.images.normalising import NormalisedImage, normalise, normalise_batch
 from digitflow.images.reading import ReadImage, read_image
+from digitflow.images.segmenting import find_digits
 from digitflow.models.bundle import IMAGE_SIZE, Bundle, load_bundle
 from digitflow.models.predictor import Predictor
-from digitflow.models.reader import BLANK, judge
+from digitflow.models.reader import BLANK, TOUCHING, judge
 from digitflow.scoring.plan import Found, Shard
 from digitflow.scoring.table import Row, table_of, write_part
 
@@ -38,6 +39,7 @@ class ShardOptions:
     model_folder: Path  # the bundle
     model_id: str  # what the bundle must be, so that a run never mixes two models
     run_id: str
+    multi: bool = False  # each picture may show several digits
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def score_shard(shard: Shard, options: ShardOptions, part: Path) -> ShardSummary
         If the part cannot be written.
     """
     predictor = _load_predictor(options.model_folder, options.model_id)
-    rows = score_files(shard, predictor)
+    rows = score_files(shard, predictor, options.multi)
     bundle = predictor.bundle
     write_part(table_of(rows, len(bundle.class_names), bundle.model_id, options.run_id), part)
     return ShardSummary(
@@ -94,7 +96,7 @@ def score_shard(shard: Shard, options: ShardOptions, part: Path) -> ShardSummary
     )
 
 
-def score_files(shard: Shard, predictor: Predictor) -> list[Row]:
+def score_files(shard: Shard, predictor: Predictor, multi: bool = False) -> list[Row]:
     """Return the rows of a shard, in the order of its files.
 
     Parameters
@@ -103,22 +105,30 @@ def score_files(shard: Shard, predictor: Predictor) -> list[Row]:
         The files.
     predictor : Predictor
         The model.
+    multi : bool
+        Look for several digits in each picture.
 
     Returns
     -------
     list of Row
         At least one for each file.
     """
-    rows = [_row_of(found) for found in shard.files]
+    rows: list[list[Row]] = []
     digits: list[tuple[Row, np.ndarray]] = []
     of_model_size: list[tuple[Row, np.ndarray]] = []
-    for row, found in zip(rows, shard.files, strict=True):
+    for found in shard.files:
+        row = _row_of(found)
+        rows.append([row])
         read = _attempt(row, _read, shard.folder, found, row)
         if read is None:
             continue
         # Only what is small is kept: one photograph at a time is in memory.
         if read.pixels.shape == (IMAGE_SIZE, IMAGE_SIZE):
             of_model_size.append((row, read.pixels))
+        elif multi:
+            several = _find_several(row, read.pixels, read.scale)
+            rows[-1] = [row for row, _ in several] or [row]
+            digits += several
         else:
             digits += _normalise_one(row, read.pixels, read.scale)
     for start in range(0, len(of_model_size), BLOCK_IMAGES):
@@ -126,7 +136,7 @@ def score_files(shard: Shard, predictor: Predictor) -> list[Row]:
     if digits:
         probabilities = predictor.predict_proba(np.stack([image for _, image in digits]))
         _classify([row for row, _ in digits], probabilities, predictor.bundle)
-    return rows
+    return [row for of_file in rows for row in of_file]
 
 
 @lru_cache(maxsize=1)
@@ -193,9 +203,31 @@ def _normalise_one(row: Row, pixels: np.ndarray, scale: float) -> list[tuple[Row
     if found.blank:
         row.status, row.reason, row.message = BLANK
         return []
+    _note_box(row, found, scale)
+    return [(row, found.image)]
+
+
+def _find_several(row: Row, pixels: np.ndarray, scale: float) -> list[tuple[Row, np.ndarray]]:
+    """Return a row with its digit (28, 28) for each digit of a picture."""
+    found = _attempt(row, find_digits, pixels)
+    if found is None:
+        return []
+    if not found:
+        row.status, row.reason, row.message = BLANK
+    rows = []
+    for segment, each in enumerate(found):
+        one = replace(row, segment=segment, polarity=each.digit.polarity)
+        _note_box(one, each.digit, scale)
+        if not each.clear:
+            one.status, one.reason, one.message = TOUCHING
+        rows.append((one, each.digit.image))
+    return rows
+
+
+def _note_box(row: Row, found: NormalisedImage, scale: float) -> None:
+    """Write into a row where its digit is, in px of the original."""
     row.x, row.y = round(found.x * scale), round(found.y * scale)
     row.width, row.height = round(found.width * scale), round(found.height * scale)
-    return [(row, found.image)]
 
 
 def _normalise_together(given: list[tuple[Row, np.ndarray]]) -> Iterator[tuple[Row, np.ndarray]]:
@@ -233,4 +265,5 @@ def _classify(rows: Sequence[Row], probabilities: np.ndarray, bundle: Bundle) ->
     for row, place, confidence, vector in zip(rows, best, confidences, probabilities, strict=True):
         row.label, row.digit = bundle.class_names[place], digits[place]
         row.confidence, row.probabilities = confidence, vector
-        row.status, row.reason, row.message = judge(confidence, bundle)
+        if row.reason is None:  # nothing is known against it
+            row.status, row.reason, row.message = judge(confidence, bundle)

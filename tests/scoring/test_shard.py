@@ -242,3 +242,47 @@ def test_another_model_than_the_runs_is_refused(tmp_path: Path) -> None:
     options = ShardOptions(load_bundle(find_model()).folder, "another", "run")
     with pytest.raises(BundleError, match="changed during the run"):
         score_shard(shard_of(tmp_path), options, tmp_path / "part")
+
+
+def side_by_side(*drawings: Image.Image) -> Image.Image:
+    picture = Image.new("L", (sum(each.width for each in drawings), drawings[0].height), 255)
+    left = 0
+    for each in drawings:
+        picture.paste(each, (left, 0))
+        left += each.width
+    return picture
+
+
+def test_several_digits_have_a_row_each_in_reading_order(tmp_path: Path) -> None:
+    side_by_side(drawing(120), drawing(120), drawing(120)).save(tmp_path / "b.png")
+    drawing(120).save(tmp_path / "a.png")
+    Image.new("L", (100, 80), 255).save(tmp_path / "c.png")
+    (tmp_path / "d.png").write_bytes(b"no image")
+    drawing(28).save(tmp_path / "e.png")
+
+    rows = score_files(shard_of(tmp_path), FakePredictor(), multi=True)
+
+    found = [(row.path, row.segment, row.status, row.label) for row in rows]
+    assert found == [
+        (b"a.png", 0, "ok", "1"),
+        (b"b.png", 0, "ok", "1"),
+        (b"b.png", 1, "ok", "1"),
+        (b"b.png", 2, "ok", "1"),
+        (b"c.png", 0, "blank", None),
+        (b"d.png", 0, "error", None),
+        (b"e.png", 0, "ok", "1"),
+    ]
+    left = [row.x for row in rows if row.path == b"b.png"]
+    assert np.diff(left).tolist() == pytest.approx([120, 120], abs=2)
+    assert {row.content_hash for row in rows if row.path == b"b.png"} == {rows[1].content_hash}
+
+
+def test_what_cannot_be_parted_stays_uncertain_however_sure_the_model_is(tmp_path: Path) -> None:
+    picture = Image.new("L", (300, 120), 240)
+    pen = ImageDraw.Draw(picture)
+    pen.rectangle((40, 30, 230, 90), outline=20, width=8)
+    pen.line((60, 90, 120, 30, 180, 90), fill=20, width=8)
+    picture.save(tmp_path / "a.png")
+    (row,) = score_files(shard_of(tmp_path), FakePredictor(), multi=True)
+    assert (row.status, row.reason, row.label) == ("uncertain", "touching", "1")
+    assert "touches" in str(row.message)
