@@ -13,6 +13,12 @@ _WORTHY = 0.02
 # It is also as long as this share of the main part, or has this share of its ink.
 _LONG, _HEAVY = 0.15, 0.06
 
+# What has these shares of the digit's ink and longest side is nearly as large as it.
+_OTHERS_MASS, _OTHERS_SIDE = 0.3, 0.5
+
+# So many neighbours at the rim are not neighbours of one digit.
+_MANY = 3
+
 # A frame has this share of its ink within this share of its box's sides from them, and around
 # something with this share of its ink (an empty frame is a 0).
 _FRAME_SHARE = 0.9
@@ -76,7 +82,7 @@ def choose_digit(parts: Parts, ink: Ink) -> np.ndarray:
     near, worthy = _NEAR * size[main], mass >= _WORTHY * mass[main]
     # Specks are small in both respects, and what the rim cuts is of a neighbour.
     worthy &= (size >= _LONG * size[main]) | (mass >= _HEAVY * mass[main])
-    on_rim = (boxes[:, :2] == 0).any(axis=1) | (boxes[:, 2:] == (columns, rows)).any(axis=1)
+    on_rim = _on_rim(parts)
     if not on_rim[main]:
         worthy &= ~on_rim
     while True:
@@ -86,6 +92,35 @@ def choose_digit(parts: Parts, ink: Ink) -> np.ndarray:
         if (more == chosen).all():
             return chosen
         chosen = more
+
+
+def count_others(parts: Parts, ink: Ink, chosen: np.ndarray) -> int:
+    """Return how many parts that were not chosen are nearly as large as the digit.
+
+    What the picture's rim cuts is a neighbour's, and counts where there are many: stripes, a text.
+
+    Parameters
+    ----------
+    parts : Parts
+    ink : Ink
+    chosen : ndarray of shape (n,), bool
+        What `choose_digit` returned; not all false.
+    """
+    mass = written_mass(parts, ink)
+    sides = parts.boxes[:, 2:] - parts.boxes[:, :2]
+    left, top, right, bottom = parts.box_around(chosen)
+    large = ~chosen & (mass >= _OTHERS_MASS * mass[chosen].sum())
+    large &= sides.max(axis=1) >= _OTHERS_SIDE * max(right - left, bottom - top)
+    cut = _on_rim(parts)
+    n_cut = int((large & cut).sum())
+    return int((large & ~cut).sum()) + (n_cut if n_cut >= _MANY else 0)
+
+
+def _on_rim(parts: Parts) -> np.ndarray:
+    """Tell which parts the picture's rim cuts, bool (n,)."""
+    rows, columns = parts.shape
+    boxes = parts.boxes
+    return (boxes[:, :2] == 0).any(axis=1) | (boxes[:, 2:] == (columns, rows)).any(axis=1)
 
 
 def _surroundings(parts: Parts, mass: np.ndarray) -> np.ndarray:

@@ -72,7 +72,8 @@ def _without_level_lines(mask: np.ndarray, faint: np.ndarray) -> np.ndarray:
         nearest = heights[np.searchsorted(heights[:-1], top - level - 1, side="right")]
         return (nearest > top - level - 1) & (nearest < bottom - level + 1)
 
-    thickness = float(np.median((bottom - top)[on_lines(column, top, bottom)]))
+    of_lines = (bottom - top)[on_lines(column, top, bottom)]
+    thickness = float(np.median(of_lines)) if len(of_lines) else np.inf
     if thickness > thickest:
         return mask
     column, top, bottom = find_runs(mask.T)

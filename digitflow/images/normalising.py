@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from digitflow.images.choosing import choose_digit, written_parts
+from digitflow.images.choosing import choose_digit, count_others, written_parts
 from digitflow.images.ink import find_ink, with_edges
 from digitflow.images.placing import DIGIT_SIDE, SIDE, place, with_mnist_strokes
 from digitflow.images.sheets import find_sheet, only_sheet
@@ -33,6 +33,7 @@ class NormalisedImage:
     height: int  # px
     polarity: str  # "dark_on_light" or "light_on_dark"
     blank: bool  # no ink was found; the box is the whole picture
+    others: int = 0  # what else, nearly as large, is in the picture
     #: The steps on the way, uint8 (rows, columns) each, in their order; empty if not asked for.
     stages: dict[str, np.ndarray] = field(default_factory=dict)
 
@@ -101,7 +102,8 @@ def _normalise_sheet(grey: np.ndarray, stages: dict[str, np.ndarray]) -> Normali
     amount = with_edges(parts.paint_cropped(chosen), ink.amount[top:bottom, left:right])
     stages["digit"] = amount
     box = (ink.factor * left, ink.factor * top, ink.factor * right, ink.factor * bottom)
-    return from_ink(amount, box, grey.shape, ink.polarity)
+    found = from_ink(amount, box, grey.shape, ink.polarity)
+    return replace(found, others=count_others(parts, ink, chosen))
 
 
 def from_ink(

@@ -12,45 +12,45 @@ import os
 import stat
 import threading
 import warnings
-import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import Image, UnidentifiedImageError
 
 from digitflow.console import native_chatter_hidden
 from digitflow.errors import ImageError
+from digitflow.images.containers import Container, format_of, look_through
 from digitflow.images.grey import to_grey
-
-#: Larger files are refused before they are read.
-MAX_BYTES = 64 * 2**20
-
-#: Larger pictures are refused before they are decoded.
-MAX_PIXELS = 50_000_000
-
-# JPEGs are decoded at 1/2, 1/4 or 1/8 as long as the shorter side keeps this many pixels.
-_DRAFT_SIDE = 1000
-
-# How the file of each format begins; Pillow's plug-in of that name is the only one tried.
-_MAGIC = (
-    ("PNG", (b"\x89PNG\r\n\x1a\n",)),
-    ("JPEG", (b"\xff\xd8\xff",)),
-    ("GIF", (b"GIF87a", b"GIF89a")),
-    ("BMP", (b"BM",)),
-    ("TIFF", (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")),
-    ("PPM", (b"P1", b"P2", b"P3", b"P4", b"P5", b"P6", b"Pf")),
+from digitflow.images.limits import (
+    MAX_COLOUR_PIXELS,
+    MAX_PIXELS,
+    MAX_WEBP_PIXELS,
+    check_bytes,
+    check_size,
 )
 
-# A PNG of 64 MiB in the usual chunks of 8 KiB has 8,192; millions of empty ones only cost time.
-_MAX_PNG_CHUNKS = 65_536
+# JPEGs are decoded at 1/2, 1/4 or 1/8 as long as the longer side keeps this many pixels.
+_DRAFT_SIDE = 1600
 
-# The keys of `Image.info` under which an orientation can hide (TIFF keeps it among its tags).
-_ORIENTATION_KEYS = {"exif", "xmp", "Raw profile type exif", "XML:com.adobe.xmp"}
+# How to turn what is stored with each EXIF orientation upright.
+_UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+    2: np.fliplr,
+    3: partial(np.rot90, k=2),
+    4: np.flipud,
+    5: np.transpose,
+    6: partial(np.rot90, k=-1),
+    7: lambda pixels: np.rot90(pixels, 2).T,
+    8: np.rot90,
+}
 
 # `warnings.catch_warnings` changes state of the whole process: one thread at a time.
 _WARNINGS_LOCK = threading.Lock()
+
+# What Pillow says of files that end too early.
+_CUT_OFF = ("truncated", "not enough image data", "unexpected end of file")
 
 _REASON_OF_ERRNO = {
     errno.ENOENT: ("not_found", "no such file; it may have been moved"),
@@ -107,7 +107,10 @@ def read_image(path: Path | str | bytes, name: str | None = None) -> ReadImage:
     """
     # As Python writes it, so that a name with a line break stays one line.
     name = repr(name or os.fsdecode(path))[1:-1]
-    content, modified_at_ns = _read_regular_file(path, name)
+    try:
+        content, modified_at_ns = _read_regular_file(path)
+    except ImageError as error:
+        raise _named(error, name) from error
     return decode_image(content, name, modified_at_ns)
 
 
@@ -137,28 +140,29 @@ def decode_image(
         With reason ``empty``, ``too_large``, ``unsupported_format``, ``truncated`` or
         ``unreadable``.
     """
-    if not content:
-        raise ImageError("empty", f"{name}: the file is empty; save it again")
-    if len(content) > MAX_BYTES:
-        raise _too_large_file(name, len(content))
-    file_format = _format_of(content)
-    if file_format is None:
-        raise ImageError(
-            "unsupported_format",
-            f"{name}: not a PNG, JPEG, WebP, BMP, GIF, TIFF or PPM image; convert it to one",
-        )
-    if file_format == "PNG":
-        _check_png_chunks(content, name)
     try:
+        check_bytes(len(content))
+        file_format = format_of(content)
+        container = look_through(content, file_format)
         with _WARNINGS_LOCK, _quiet(file_format):
-            return _decode(content, file_format, name, modified_at_ns)
-    except ImageError:
-        raise
-    except (Image.DecompressionBombError, MemoryError) as error:
-        raise ImageError("too_large", f"{name}: too many pixels; make it smaller") from error
+            pixels, mode, (width, height) = _decode(container, file_format)
+    except ImageError as error:
+        raise _named(error, name) from error
     except Exception as error:
         # Pillow's plug-ins raise whatever the bytes lead them to: struct.error, KeyError, ...
-        raise _unreadable(name, error) from error
+        raise _named(_refusal(error), name) from error
+    return ReadImage(
+        pixels=pixels,
+        width=width,
+        height=height,
+        format=file_format,
+        mode=mode,
+        orientation=container.orientation,
+        n_frames=container.n_frames,
+        size_bytes=len(content),
+        modified_at_ns=modified_at_ns,
+        content_hash=hashlib.sha256(content).hexdigest(),
+    )
 
 
 @contextlib.contextmanager
@@ -173,34 +177,31 @@ def _quiet(file_format: str) -> Iterator[None]:
             yield
 
 
-def _read_regular_file(path: Path | str | bytes, name: str) -> tuple[bytes, int]:
+def _read_regular_file(path: Path | str | bytes) -> tuple[bytes, int]:
     """Return the content and the time of change (ns) of a file that stood still meanwhile."""
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
         descriptor = os.open(path, flags)
     except OSError as error:
-        reason, why = _REASON_OF_ERRNO.get(
-            error.errno or 0, ("unreadable", f"cannot be opened ({error.strerror})")
-        )
-        raise ImageError(reason, f"{name}: {why}") from error
+        why = ("unreadable", f"cannot be opened ({error.strerror})")
+        raise ImageError(*_REASON_OF_ERRNO.get(error.errno or 0, why)) from error
     except ValueError as error:
-        raise ImageError("not_found", f"{name}: no file can have this name") from error
+        raise ImageError("not_found", "no file can have this name") from error
     try:
         before = os.fstat(descriptor)
         if not stat.S_ISREG(before.st_mode):
-            raise ImageError("not_a_file", f"{name}: not a regular file; give an image file")
-        if before.st_size > MAX_BYTES:
-            raise _too_large_file(name, before.st_size)
+            raise ImageError("not_a_file", "not a regular file; give an image file")
+        check_bytes(before.st_size)
         content = _read_up_to(descriptor, before.st_size + 1)
         after = os.fstat(descriptor)
     except OSError as error:
-        raise ImageError("unreadable", f"{name}: cannot be read ({error.strerror})") from error
+        raise ImageError("unreadable", f"cannot be read ({error.strerror})") from error
     finally:
         os.close(descriptor)
     same = (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
     if not same or len(content) != before.st_size:
         raise ImageError(
-            "changed_while_reading", f"{name}: changed while it was read; run again when it is done"
+            "changed_while_reading", "changed while it was read; run again when it is done"
         )
     return content, before.st_mtime_ns
 
@@ -216,80 +217,43 @@ def _read_up_to(descriptor: int, size: int) -> bytes:
     return content
 
 
-def _format_of(content: bytes) -> str | None:
-    for name, beginnings in _MAGIC:
-        if content.startswith(beginnings):
-            return name
-    return "WEBP" if content[:4] == b"RIFF" and content[8:12] == b"WEBP" else None
-
-
-def _check_png_chunks(content: bytes, name: str) -> None:
-    """Walk a PNG's chunks to its end mark, checking each sum: Pillow lets damaged pixels pass."""
-    view = memoryview(content)
-    position = 8
-    for _ in range(_MAX_PNG_CHUNKS):
-        end = position + 12 + int.from_bytes(view[position : position + 4])
-        if position + 12 > len(content) or end > len(content):
-            raise ImageError("truncated", f"{name}: the PNG file is cut off; copy it again")
-        checksum = int.from_bytes(view[end - 4 : end])
-        if zlib.crc32(view[position + 4 : end - 4]) != checksum:
-            raise ImageError("unreadable", f"{name}: the PNG file is damaged; copy it again")
-        if content.startswith(b"IEND", position + 4):
-            return
-        position = end
-    raise ImageError("unreadable", f"{name}: the PNG file has too many chunks; save it again")
-
-
-def _decode(content: bytes, file_format: str, name: str, modified_at_ns: int | None) -> ReadImage:
-    with Image.open(io.BytesIO(content), formats=(file_format,)) as image:
-        size = image.size
-        if size[0] * size[1] > MAX_PIXELS:
-            raise ImageError(
-                "too_large",
-                f"{name}: {size[0]}×{size[1]} pixels, over {MAX_PIXELS:,}; make it smaller",
-            )
+def _decode(container: Container, file_format: str) -> tuple[np.ndarray, str, tuple[int, int]]:
+    """Return the pixels, upright, the mode of the file, and the size of the upright original."""
+    with Image.open(io.BytesIO(container.content), formats=(file_format,)) as image:
+        width, height = image.size
+        check_size(width, height, _most_pixels(file_format, image.mode))
         mode = image.mode
-        tags = getattr(image, "tag_v2", {})
-        orientation = tags.get(ExifTags.Base.Orientation, 1)
         if file_format == "JPEG":
-            image.draft(None, (_DRAFT_SIDE, _DRAFT_SIDE))
+            reduced = max(1, max(image.size) // _DRAFT_SIDE)
+            image.draft(None, (max(1, width // reduced), max(1, height // reduced)))
         image.load()
-        if not _ORIENTATION_KEYS.isdisjoint(image.info):
-            orientation = image.getexif().get(ExifTags.Base.Orientation, orientation)
-        # Pillow turns TIFFs by itself; their tag is gone then and nothing is turned twice.
-        pixels = to_grey(ImageOps.exif_transpose(image) if orientation != 1 else image)
-        height, width = pixels.shape
-        if file_format == "JPEG":  # may have been reduced
-            width, height = size[::-1] if orientation in (5, 6, 7, 8) else size
-        return ReadImage(
-            pixels=pixels,
-            width=width,
-            height=height,
-            format=image.format or file_format,
-            mode=mode,
-            orientation=orientation if orientation in range(1, 9) else 1,
-            n_frames=_count_frames(image),
-            size_bytes=len(content),
-            modified_at_ns=modified_at_ns,
-            content_hash=hashlib.sha256(content).hexdigest(),
-        )
+        pixels = to_grey(image)
+    turn = _UPRIGHT.get(container.orientation)
+    if turn is not None:
+        pixels = np.ascontiguousarray(turn(pixels))
+    return pixels, mode, (height, width) if container.orientation >= 5 else (width, height)
 
 
-def _count_frames(image: Image.Image) -> int:
-    """Return the number of frames; damage behind the first frame leaves it the only one."""
-    try:
-        return int(getattr(image, "n_frames", 1))
-    except Exception:
-        return 1
+def _most_pixels(file_format: str, mode: str) -> int:
+    """Return how many pixels a picture may have, by what each takes in memory meanwhile."""
+    if file_format == "WEBP":
+        return MAX_WEBP_PIXELS
+    # JPEGs are reduced while they are decoded.
+    return MAX_PIXELS if file_format == "JPEG" or mode in ("1", "L", "P") else MAX_COLOUR_PIXELS
 
 
-def _too_large_file(name: str, size: int) -> ImageError:
-    return ImageError("too_large", f"{name}: {size:,} bytes, over {MAX_BYTES:,}; make it smaller")
+def _refusal(error: Exception) -> ImageError:
+    """Return the reason behind an error of a decoder."""
+    if isinstance(error, Image.DecompressionBombError | MemoryError):
+        return ImageError("too_large", "too many pixels; make it smaller")
+    said = " ".join(str(error).split())
+    if any(words in said.lower() for words in _CUT_OFF) or isinstance(error, EOFError):
+        return ImageError("truncated", "the file is cut off; copy it again")
+    what = said[:120] or type(error).__name__
+    if isinstance(error, UnidentifiedImageError):  # its own message holds an address in memory
+        what = "its header makes no sense"
+    return ImageError("unreadable", f"the image is damaged ({what}); save it again")
 
 
-def _unreadable(name: str, error: Exception) -> ImageError:
-    """Tell a file that was cut off from one that is damaged in another way."""
-    if "truncated" in str(error).lower() or isinstance(error, EOFError):
-        return ImageError("truncated", f"{name}: the file is cut off; copy it again")
-    what = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-    return ImageError("unreadable", f"{name}: the image is damaged ({what}); save it again")
+def _named(error: ImageError, name: str) -> ImageError:
+    return ImageError(error.reason, f"{name}: {error.message}")

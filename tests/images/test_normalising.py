@@ -307,3 +307,13 @@ def test_the_stages_are_kept_where_asked_for(digits: np.ndarray) -> None:
     assert plain.stages == {}
     assert np.array_equal(plain.image, told.image)
     assert list(normalise(digits[0], explain=True).stages) == ["picture", "seen"]
+
+
+def test_what_else_is_as_large_is_counted(digits: np.ndarray) -> None:
+    digit = np.pad(enlarged(digits[0], 4), 20)
+    cut_off = digit[:, 60:75]
+    assert normalise(on_paper(digit)).others == 0
+    assert normalise(on_paper(np.hstack([digit, digit, digit]))).others == 2
+    assert normalise(on_paper(np.hstack([digit, cut_off]))).others == 0
+    stripes = np.tile(np.where(np.arange(400) % 80 < 10, 255, 0).astype(np.uint8), (100, 1))
+    assert normalise(on_paper(stripes)).others >= 3
