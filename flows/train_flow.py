@@ -124,6 +124,8 @@ def train(
     learning_rate: float | None = None,
     parameters: dict[str, Any] | None = None,
     teachers: Sequence[str] = (),
+    drawn_digits: int = 0,
+    outliers: int = 0,
     seed: int = 0,
     validation_fraction: float = 0.1,
     name: str | None = None,
@@ -153,6 +155,8 @@ def train(
         "learning_rate": learning_rate,
         "parameters": parameters or {},
         "teachers": list(teachers),
+        "drawn_digits": drawn_digits,
+        "outliers": outliers,
         "seed": seed,
     }
 

@@ -12,6 +12,7 @@ from digitflow.errors import UsageError
 #: The networks that can be asked for; naming them here spares `--help` the import of TensorFlow.
 NETWORK_NAMES = (
     "fast",
+    "robust",
     "accurate",
     "tiny",
     "ann",
@@ -77,7 +78,8 @@ def _add_training_options(parser: argparse.ArgumentParser) -> None:
         "--network",
         choices=NETWORK_NAMES,
         default=argparse.SUPPRESS,
-        help="fast (the default), accurate and tiny are convolutional, for what their names say; "
+        help="fast (the default), robust, accurate and tiny are convolutional, for what their "
+        "names say; "
         "wide_ann has dense layers only; the others are those of tutorials, to compare with",
     )
     for name, kind, what in [
@@ -107,6 +109,17 @@ def _add_training_options(parser: argparse.ArgumentParser) -> None:
         help="a registered model (name or name@version) whose answers are to be learned too; "
         "give it several times for an ensemble",
     )
+    for name, what in [
+        ("drawn-digits", "digits drawn in forms that MNIST lacks: a 1 with a flag, a 7 with a bar"),
+        ("outliers", "drawings of no digit, which the network learns to be unsure of"),
+    ]:
+        parser.add_argument(
+            f"--{name}",
+            type=positive(int),
+            default=argparse.SUPPRESS,
+            metavar="N",
+            help=f"train on so many {what} (default: none)",
+        )
 
 
 def _add_registry_options(parser: argparse.ArgumentParser) -> None:

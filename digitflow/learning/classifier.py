@@ -71,6 +71,7 @@ class NetworkClassifier(ClassifierMixin, CallbackSupportMixin, NetworkHolder):
         y_val: Any = None,
         sample_weight_val: Any = None,
         groups: Any = None,
+        outliers: Any = None,
         teachers: Sequence["NetworkClassifier"] = (),
     ) -> Self:
         """Fit a network: a new one, or with `warm_start` the one there is.
@@ -89,6 +90,9 @@ class NetworkClassifier(ClassifierMixin, CallbackSupportMixin, NetworkHolder):
         groups : array-like of shape (n,), optional
             Who wrote each image: `validation_fraction` and early stopping then hold whole writers
             out.
+        outliers : array-like, optional
+            Images, as `X`, that show none of the classes: of such the network learns to be unsure,
+            giving each class the same probability.
         teachers : sequence of fitted classifiers
             The network learns their answers to the augmented images too; see `distillation`.
 
@@ -115,6 +119,8 @@ class NetworkClassifier(ClassifierMixin, CallbackSupportMixin, NetworkHolder):
             validation = self._read_validation(X_val, y_val, sample_weight_val)
             fraction = None if validation is not None else self._fraction(recipe)
             examples, held_out = hold_out(examples, groups, fraction, seed)
+            if outliers is not None:
+                examples = examples.with_outliers(self._read_images(outliers))
             with training_environment(seed, self.precision, self.device):
                 network = self._start_network(former)
                 reports = ScikitLearnCallbacks(self, context, told, {"network_": network})
@@ -204,8 +210,7 @@ class NetworkClassifier(ClassifierMixin, CallbackSupportMixin, NetworkHolder):
             If the images cannot be used (a `ValueError`).
         """
         check_is_fitted(self, "network_")
-        rows = validate_data(self, inputs.flatten_alike(X, self.input_form_), reset=False)
-        images = inputs.to_network(rows, self.input_form_)
+        images = self._read_images(X)
         batches = (
             images[start : start + _PREDICT_BATCH]
             for start in range(0, len(images), _PREDICT_BATCH)
@@ -264,6 +269,11 @@ class NetworkClassifier(ClassifierMixin, CallbackSupportMixin, NetworkHolder):
             self.classes_ = labels.learn_classes(y) if classes is None else classes
             self.input_form_ = inputs.learn_form(rows, image_shape, self._takes_images_only)
         return self._examples(rows, y, sample_weight, self.class_weight, "y")
+
+    def _read_images(self, X: Any) -> np.ndarray:
+        """Return images as the network takes them, held to the form of the training images."""
+        rows = validate_data(self, inputs.flatten_alike(X, self.input_form_), reset=False)
+        return inputs.to_network(rows, self.input_form_)
 
     def _read_validation(self, X: Any, y: Any, sample_weight: Any) -> Examples | None:
         if X is None and y is None:

@@ -9,7 +9,7 @@ from keras import ops
 from sklearn.utils.validation import check_is_fitted
 
 from digitflow.errors import UsageError
-from digitflow.learning.losses import SmoothedCrossentropy
+from digitflow.learning.losses import Accuracy, SmoothedCrossentropy
 
 #: What the logits of teachers and student are divided by before they are compared.
 TEMPERATURE = 4.0
@@ -83,7 +83,7 @@ class DistillationLoss(SmoothedCrossentropy):
 
 
 @keras.saving.register_keras_serializable("digitflow")
-class StudentAccuracy(keras.metrics.SparseCategoricalAccuracy):
+class StudentAccuracy(Accuracy):
     """The share of images that the student reads rightly, whatever its teachers say."""
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 
 from digitflow.datasets.splitting import split_by_writer
 from digitflow.errors import UsageError
+from digitflow.learning.losses import NO_CLASS
 
 
 @dataclass(frozen=True, eq=False)
@@ -14,7 +15,7 @@ class Examples:
     """Images with what a training needs to know of them."""
 
     images: np.ndarray  # (n, height, width, 1) or (n, n_features), float32
-    codes: np.ndarray  # (n,), int64: the number of the output that each should light up
+    codes: np.ndarray  # (n,), int64: the number of the output that each should light up, or none
     weights: np.ndarray | None = None  # (n,), float64, 0 or more
 
     def __len__(self) -> int:
@@ -38,6 +39,16 @@ class Examples:
         if self.weights is None:
             return self
         return Examples(self.images, self.codes, self.weights / self.weights.mean())
+
+    def with_outliers(self, images: np.ndarray) -> "Examples":
+        """Return the same and images of no class, which weigh as much as the others on average."""
+        codes = np.full(len(images), NO_CLASS, self.codes.dtype)
+        weights = self.weights
+        if weights is not None:
+            weights = np.append(weights, np.full(len(images), weights.mean()))
+        return Examples(
+            np.concatenate([self.images, images]), np.append(self.codes, codes), weights
+        )
 
     def arrays(self) -> tuple[np.ndarray, ...]:
         """Return images and codes, and the weights if there are, as Keras takes them."""

@@ -15,12 +15,10 @@ from digitflow.learning.augmentation import RandomAugmentation
 from digitflow.learning.batches import shuffled_batches
 from digitflow.learning.distillation import DistillationLoss, StudentAccuracy, beside_teachers
 from digitflow.learning.examples import Examples
-from digitflow.learning.losses import SmoothedCrossentropy
+from digitflow.learning.losses import Accuracy, SmoothedCrossentropy
 from digitflow.learning.optimizers import make_optimizer
 from digitflow.learning.recipes import Recipe
 from digitflow.learning.schedules import make_schedule, plateau
-
-Accuracy = keras.metrics.SparseCategoricalAccuracy
 
 #: Arithmetic to train in, as Keras names it; the weights are float32 in each.
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")

@@ -39,6 +39,28 @@ def fast(n_classes: int, image_shape: tuple[int, int, int] = (28, 28, 1)) -> ker
     return classifier(image, x, n_classes, "fast")
 
 
+def robust(n_classes: int, image_shape: tuple[int, int, int] = (28, 28, 1)) -> keras.Model:
+    """Return the network for real images: `fast`, a third wider, for more that is to be learned.
+
+    106 thousand parameters, 2.6 million multiply-adds per image. Its recipe changes strokes,
+    slants and edges as photos and their normalising do.
+
+    Parameters
+    ----------
+    n_classes : int
+        Number of outputs.
+    image_shape : tuple of (height, width, channels)
+        Size of one image, px.
+    """
+    image = keras.Input(image_shape, name="image")
+    x = convolution(image, "conv1", 32, 5, strides=2)  # (12, 12, 32)
+    x = convolution(x, "conv2", 64, 3)  # (10, 10, 64)
+    x = layers.MaxPooling2D(2, name="pool2")(x)  # (5, 5, 64)
+    x = convolution(x, "conv3", 128, 3)  # (3, 3, 128)
+    x = layers.Flatten(name="flatten")(x)  # 1152
+    return classifier(image, x, n_classes, "robust")
+
+
 def accurate(n_classes: int, image_shape: tuple[int, int, int] = (28, 28, 1)) -> keras.Model:
     """Return the network for the fewest errors: `fast`, twice as wide and one convolution deeper.
 
@@ -87,6 +109,7 @@ def tiny(n_classes: int, image_shape: tuple[int, int, int] = (28, 28, 1)) -> ker
 #: Networks that can be asked for by name.
 NETWORKS: dict[str, Network] = {
     "fast": fast,
+    "robust": robust,
     "accurate": accurate,
     "tiny": tiny,
     "ann": ann,

@@ -61,6 +61,17 @@ RECIPES: dict[str, Recipe] = {
         label_smoothing=0.1,
         augmentation=Augmentation(shift=2),
     ),
+    "robust": Recipe(
+        epochs=24,
+        batch_size=128,
+        learning_rate=0.014,
+        optimizer="muon",
+        schedule="one_cycle",
+        label_smoothing=0.1,
+        augmentation=Augmentation(
+            shift=2, rotation=12, zoom=0.12, shear=15, elastic=2, stroke=0.6, blur=0.5, noise=0.08
+        ),
+    ),
     "accurate": Recipe(
         epochs=24,
         batch_size=128,

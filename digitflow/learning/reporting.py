@@ -14,7 +14,7 @@ from digitflow.learning.augmentation import augment
 from digitflow.learning.descriptions import Estimator
 from digitflow.learning.drafts import library_versions, load_draft, read_draft, update_draft
 from digitflow.learning.layer_table import layer_table
-from digitflow.learning.training import STATED_ERROR_RATE
+from digitflow.learning.training import STATED_ERROR_RATE, STATED_REJECTION_RATE
 
 _N_AUGMENTED = 10  # training images in the picture of the augmentation
 _N_VARIANTS = 8  # of each
@@ -82,6 +82,10 @@ def _report_facts(data: PreparedData, facts: dict[str, Any]) -> dict[str, str]:
         "Uncertain below": (
             f"{facts['thresholds']['uncertain_below']:.3f}, so that at most "
             f"{percent(STATED_ERROR_RATE, 1)} of the other validation images are read wrongly"
+        ),
+        "Rejected below": (
+            f"a familiarity of {facts['thresholds']['rejected_below']:.3f}, which at most "
+            f"{percent(STATED_REJECTION_RATE, 1)} of the validation images are below"
         ),
         **{
             f"TFLite {file}": (

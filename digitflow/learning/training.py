@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from digitflow.datasets.preparing import PreparedData, find_difference, open_prepared
+from digitflow.drawing import draw_digits, draw_outliers
 from digitflow.errors import UsageError
 from digitflow.evaluation.calibration import apply_temperature, fit_temperature
 from digitflow.evaluation.metrics import compute_metrics
@@ -28,10 +29,14 @@ from digitflow.learning.drafts import load_draft, read_draft, update_draft
 from digitflow.learning.estimators import make_classifier
 from digitflow.learning.exporting import compare_tflite, write_golden, write_model_files
 from digitflow.models.bundle import GOLDEN_LIMIT, WEIGHTS, load_bundle
+from digitflow.models.judging import familiarity
 from digitflow.models.registry import find_model
 
 #: Among the validation images that are not `uncertain`, at most this share may be read wrongly.
 STATED_ERROR_RATE = 0.002
+
+#: Of the validation images, which all show a class, at most this share may be `rejected`.
+STATED_REJECTION_RATE = 0.003
 
 _GOLDEN_PER_CLASS = 2
 _MIN_STEPS = 700  # batches; the one-cycle schedule needs about so many to get anywhere
@@ -49,7 +54,9 @@ class TrainingOptions:
     # Other hyper-parameters, as JSON holds them: `parameters` of a search's winner.json.
     parameters: Mapping[str, Any] = field(default_factory=dict)
     teachers: Sequence[str] = ()  # models whose answers are to be learned too
-    seed: int = 0  # of weights, order and augmentation
+    drawn_digits: int = 0  # images drawn in forms that the data may lack, to be learned as well
+    outliers: int = 0  # images drawn that show no class, to be unsure of
+    seed: int = 0  # of weights, order, augmentation and what is drawn
 
 
 def make_estimator(options: TrainingOptions, n_images: int, verbose: int = 0) -> Estimator:
@@ -135,11 +142,12 @@ def fit_draft(
     dict
         `epochs`, `seconds` of the fit, and `validation_accuracy`.
     """
+    check_drawn(prepared, options)
     notes = [*([note] if note else []), *check_teachers(prepared, options.teachers)]
     data = open_prepared(prepared)
     estimator = make_estimator(options, data.facts["splits"]["train"]["n"], verbose)
     started = time.perf_counter()
-    _fit(estimator, data, [load_estimator(teacher) for teacher in options.teachers])
+    _fit(estimator, data, options)
     seconds = time.perf_counter() - started
     facts = {
         "estimator": describe_estimator(estimator),
@@ -178,18 +186,42 @@ def export_draft(prepared: Path, draft: Path) -> dict[str, dict[str, float]]:
     return differences
 
 
-def _fit(estimator: Estimator, data: PreparedData, teachers: Sequence[Estimator]) -> None:
+def _fit(estimator: Estimator, data: PreparedData, options: TrainingOptions) -> None:
     """Fit an estimator; the validation images are measured after each epoch, and decide nothing.
 
     What decides, early stopping or a schedule that waits for progress, has training images to go
     by, of writers held out where `fit` holds some out: what chose the weights could not judge them.
     """
-    recipe, watched = estimator.recipe(), {}
+    recipe, more = estimator.recipe(), {}
+    images, labels = data.load("train")
+    if options.drawn_digits:
+        drawn, digits = draw_digits(options.drawn_digits, options.seed)
+        images, labels = np.concatenate([images, drawn]), np.concatenate([labels, digits])
+    if options.outliers:
+        more["outliers"] = draw_outliers(options.outliers, options.seed)
     if not recipe.early_stopping and recipe.schedule != "plateau":
-        images, labels = data.load("validation")
-        watched = {"X_val": images, "y_val": labels}
-    writers = data.load_writers() if recipe.early_stopping else None
-    estimator.fit(*data.load("train"), groups=writers, teachers=teachers, **watched)
+        more["X_val"], more["y_val"] = data.load("validation")
+    if recipe.early_stopping and (writers := data.load_writers()) is not None:
+        # What was drawn is of no writer.
+        more["groups"] = np.append(writers, writers.max() + 1 + np.arange(options.drawn_digits))
+    teachers = [load_estimator(teacher) for teacher in options.teachers]
+    estimator.fit(images, labels, teachers=teachers, **more)
+
+
+def check_drawn(prepared: Path, options: TrainingOptions) -> None:
+    """Refuse to draw digits for data whose classes are others.
+
+    Raises
+    ------
+    UsageError
+        If the classes are not the ten digits.
+    """
+    names = open_prepared(prepared).facts["class_names"]
+    if options.drawn_digits and names != [str(digit) for digit in range(10)]:
+        raise UsageError(
+            f"drawn_digits={options.drawn_digits}: the classes are {', '.join(names[:12])}, not "
+            "the ten digits; leave it at 0"
+        )
 
 
 def _calibrate(estimator: Estimator, data: PreparedData) -> dict[str, Any]:
@@ -203,6 +235,12 @@ def _calibrate(estimator: Estimator, data: PreparedData) -> dict[str, Any]:
         "thresholds": {
             "uncertain_below": threshold_for_error_rate(labels, calibrated, STATED_ERROR_RATE),
             "stated_error_rate": STATED_ERROR_RATE,
+            "rejected_below": float(
+                np.quantile(
+                    familiarity(calibrated, temperature), STATED_REJECTION_RATE, method="lower"
+                )
+            ),
+            "stated_rejection_rate": STATED_REJECTION_RATE,
             "chosen_on": "validation",
         },
         "validation_metrics": compute_metrics(labels, calibrated, data.facts["class_names"]),

@@ -16,6 +16,8 @@ WINNER = {"network": "tiny", "parameters": {"batch_size": 64, "augmentation": {"
     ("arguments", "message"),
     [
         (["--epochs", "0"], "argument --epochs: 0: must be above 0\n"),
+        (["--drawn-digits", "0"], "argument --drawn-digits: 0: must be above 0\n"),
+        (["--outliers", "few"], "argument --outliers: invalid whole number value: 'few'\n"),
         (["--learning-rate", "inf"], "argument --learning-rate: invalid number value: 'inf'\n"),
         (["--learning-rate", "nan"], "argument --learning-rate: invalid number value: 'nan'\n"),
         (["--seed", "4294967296"], "argument --seed: 4294967296: must be from 0 to 2^32 - 1\n"),

@@ -7,6 +7,7 @@ from support import change_manifest
 
 from digitflow import settings
 from digitflow.datasets.preparing import PreparedData, open_prepared, prepare_dataset
+from digitflow.drawing import draw_digits, draw_outliers
 from digitflow.errors import UsageError
 from digitflow.learning.descriptions import Estimator
 from digitflow.learning.drafts import load_draft, read_draft
@@ -155,7 +156,7 @@ def test_a_small_data_set_gets_more_and_smaller_steps():
     small = make_estimator(TrainingOptions(), 1_300)
     told = make_estimator(TrainingOptions(epochs=2, batch_size=64, seed=5), 1_300)
 
-    assert (large.recipe().epochs, large.recipe().batch_size) == (5, 256)
+    assert (large.recipe().epochs, large.recipe().batch_size) == (4, 256)
     assert small.epochs * 1_300 // small.batch_size > 600
     assert (told.epochs, told.batch_size, told.random_state) == (2, 64, 5)
 
@@ -181,6 +182,49 @@ def test_early_stopping_watches_training_writers_not_those_that_judge(
 
     alike = make_estimator(options, 1).fit(*data.load("train"), groups=writers)
     assert_same_weights(load_draft(tmp_path), alike)
+
+
+def test_drawn_digits_and_outliers_are_learned_as_well(prepared: Path, tmp_path: Path):
+    data = open_prepared(prepared)
+    options = TrainingOptions("ann", epochs=1, drawn_digits=30, outliers=20, seed=3)
+
+    fit_draft(prepared, tmp_path, options)
+
+    images, labels = data.load("train")
+    drawn, digits = draw_digits(30, seed=3)
+    alike = make_estimator(options, 1).fit(
+        np.concatenate([images, drawn]),
+        np.concatenate([labels, digits]),
+        outliers=draw_outliers(20, seed=3),
+    )
+    assert_same_weights(load_draft(tmp_path), alike)
+    thresholds = read_draft(tmp_path)["thresholds"]
+    assert 0.2 < thresholds["rejected_below"] < 1
+    assert thresholds["stated_rejection_rate"] == 0.003
+
+
+def test_drawn_digits_are_of_no_writer(
+    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    data = open_prepared(prepared)
+    writers = (np.arange(len(data.load("train")[0])) // 20).astype(np.int32)
+    monkeypatch.setattr(PreparedData, "load_writers", lambda self: writers)
+    parameters = {"early_stopping": True}
+
+    fit_draft(prepared, tmp_path, TrainingOptions("ann", 1, drawn_digits=9, parameters=parameters))
+
+    assert "val_loss" in read_draft(tmp_path)["history"]
+
+
+def test_digits_are_not_drawn_for_other_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("DIGITFLOW_PREPARED", str(tmp_path))
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (60, 28, 28), np.uint8)
+    np.savez(tmp_path / "letters.npz", images=images, labels=np.tile(["a", "b", "c"], 20))
+    other = prepare_dataset(str(tmp_path / "letters.npz")).folder
+
+    with pytest.raises(UsageError, match="drawn_digits=5: the classes are a, b, c, not"):
+        fit_draft(other, tmp_path / "draft", TrainingOptions(drawn_digits=5))
 
 
 def assert_same_weights(one: Estimator, other: Estimator) -> None:
