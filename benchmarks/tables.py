@@ -10,9 +10,16 @@ from typing import Any
 
 from digitflow import files
 
+#: What becomes of a picture that could be read.
+STATUSES = ("ok", "uncertain", "rejected", "blank")
+
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 Result = Mapping[str, Any]
+
+# What one image file may take.
+MOST_SECONDS = 1
+MOST_MEGABYTES = 300
 
 INTRODUCTION = """\
 # How accurate the networks are, and how long they take
@@ -47,6 +54,18 @@ _ROBUSTNESS = """\
 Image files made from the same digits of MNIST in each kind; milliseconds are the median from file
 to 28×28. Conditions are what people's pictures look like, transformations the digits as they are,
 written otherwise."""
+_SEVERAL = """\
+Lines of 1 to 10 digits and pages of 5 lines of 8, of varied sizes, with 2 px and more between their
+boxes, noise and either polarity. A digit counts if it stands at its place; a picture is whole if
+all of them do."""
+_NON_DIGITS = """\
+What the status of pictures is that show no digit, and of those that do. Refused are `rejected`,
+`uncertain` and `blank`."""
+_ODD_IMAGES = f"""\
+Odd, damaged and hostile image files, each read and brought into MNIST's form in a process of its
+own: what came of them, which took most of the processor's time, and which most memory beyond what
+the idle process has. None may crash or hang, or take more than {MOST_SECONDS} s and
+{MOST_MEGABYTES} MB."""
 _STEPS = """\
 Which share of a training step augmentation takes: its time alone, of its time and that of the step
 without it, the median over rounds that run each once. `nothing` is the call that each of them
@@ -61,6 +80,9 @@ def accuracy_page(results: Sequence[Result]) -> str:
     steps = [result for result in results if "steps" in result]
     real = [result for result in results if "preparations" in result]
     robust = [result for result in results if "transformations" in result]
+    pages = [result for result in results if "pages" in result]
+    others = [result for result in results if "non_digits" in result]
+    odd = [result for result in results if "files" in result]
     lost = "Test images lost against Keras, and the file's size."
     sections = [
         _section("Accuracy", [_table(_ACCURACY, map(_accuracy_row, networks))]),
@@ -69,6 +91,9 @@ def accuracy_page(results: Sequence[Result]) -> str:
         _section("Augmentation", map(augmentation_table, steps), _STEPS),
         _section("Real images", map(real_images_table, real), _REAL_IMAGES),
         _section("Robustness", map(robustness_table, robust), _ROBUSTNESS),
+        _section("Several digits", map(several_digits_table, pages), _SEVERAL),
+        _section("Not a digit", map(non_digits_table, others), _NON_DIGITS),
+        _section("Odd images", map(odd_images_table, odd), _ODD_IMAGES),
         _section("TFLite", [_table(_TFLITE, map(_tflite_row, networks))], lost),
         _section("Commands", [_table(["result", "command"], map(_command_row, results))]),
     ]
@@ -156,6 +181,29 @@ def robustness_table(result: Result) -> str:
     return caption + "\n".join(tables)
 
 
+def odd_images_table(result: Result) -> str:
+    """Return what came of the files, and the worst, from what `odd_images.py` measured."""
+    files = result["files"]
+    outcomes = sorted({file["outcome"] for file in files}, key=lambda each: (each != "read", each))
+    rows = [
+        [outcome, *_worst([file for file in files if file["outcome"] == outcome])]
+        for outcome in outcomes
+    ]
+    caption = f"{result['data']}, {_machine(result)}:\n\n"
+    heads = ["outcome", "files", "slowest", "most memory"]
+    return caption + _table(heads, [*rows, ["all", *_worst(files)]])
+
+
+def _worst(files: Sequence[Result]) -> list[str]:
+    slowest = max(files, key=lambda file: file["seconds"])
+    largest = max(files, key=lambda file: file["megabytes"])
+    return [
+        str(len(files)),
+        f"{slowest['seconds']:.2f} s, `{slowest['file']}`",
+        f"{largest['megabytes']:.0f} MB, `{largest['file']}`",
+    ]
+
+
 _ACCURACY = ["network", "data", "parameters", "epochs", "seeds", "test accuracy", "misread"]
 _ACCURACY += ["fit, median", "machine"]
 _VOTE = ["vote", "data", "seeds", "misread by a member", "misread by the vote", "test accuracy"]
@@ -215,6 +263,33 @@ def _machine(facts: Result) -> str:
 def _range(numbers: Sequence[int]) -> str:
     low, high = min(numbers), max(numbers)
     return str(low) if low == high else f"{low} to {high}"
+
+
+def several_digits_table(result: Result) -> str:
+    """Return how many digits of lines and pages were read, from what `several_digits.py` found."""
+    rows = [
+        [
+            kind["kind"],
+            str(kind["pictures"]),
+            str(kind["digits"]),
+            f"{kind['accuracy']:.2%}",
+            str(kind["whole"]),
+        ]
+        for kind in result["pages"]
+    ]
+    caption = f"{result['data']}, seed {result['seed']}, model {result['model'][:12]}:\n\n"
+    return caption + _table(["kind", "pictures", "digits", "right", "whole"], rows)
+
+
+def non_digits_table(result: Result) -> str:
+    """Return the share of each status by kind of picture, from what `non_digits.py` measured."""
+    rows = []
+    for kind in result["non_digits"]:
+        shares = {status: n / kind["pictures"] for status, n in kind["statuses"].items()}
+        cells = [f"{shares.get(status, 0):.1%}" for status in STATUSES]
+        rows.append([kind["kind"], str(kind["pictures"]), *cells, f"{kind['refused']:.1%}"])
+    caption = f"model {result['model'][:12]}, seed {result['seed']}:\n\n"
+    return caption + _table(["kind", "pictures", *STATUSES, "refused"], rows)
 
 
 def _section(title: str, tables: Iterable[str], text: str = "") -> str:

@@ -13,7 +13,7 @@ FLOORS = [
     {"errors"},
     {"console", "files", "settings"},
     {"images", "evaluation"},
-    {"models", "datasets"},
+    {"models", "datasets", "drawing"},
     {"learning", "scoring", "web"},
     {"cli"},
     {"__main__", "__init__"},

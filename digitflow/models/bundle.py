@@ -61,6 +61,7 @@ class Bundle:
     class_names: tuple[str, ...]  # in the order of the model's outputs
     temperature: float  # what the logits are divided by before the softmax
     uncertain_below: float  # confidence under which a reading is `uncertain`; above 1: all are
+    rejected_below: float  # familiarity under which it is `rejected`: it looks like no class
 
     def read(self, file: str) -> bytes:
         """Return a file's content, checked against the manifest once more as it is read.
@@ -119,6 +120,8 @@ def load_bundle(folder: Path) -> Bundle:
         class_names=tuple(manifest["class_names"]),
         temperature=float(manifest["temperature"]),
         uncertain_below=float(manifest["thresholds"]["uncertain_below"]),
+        # Bundles made before it was known reject nothing.
+        rejected_below=float(manifest["thresholds"].get("rejected_below", 0.0)),
     )
 
 
@@ -211,9 +214,11 @@ def _first_problem(manifest: dict[str, Any]) -> str | None:
     if not _is_number(manifest.get("temperature"), 0.01, 100.0):
         return "temperature is not a number from 0.01 to 100"
     thresholds = manifest.get("thresholds")
-    uncertain_below = thresholds.get("uncertain_below") if isinstance(thresholds, dict) else None
-    if not _is_number(uncertain_below, 0, _THRESHOLD_LIMIT):
-        return f"thresholds.uncertain_below is not a number from 0 to {_THRESHOLD_LIMIT}"
+    if not isinstance(thresholds, dict):
+        return "thresholds is not an object"
+    for key, default in (("uncertain_below", None), ("rejected_below", 0.0)):
+        if not _is_number(thresholds.get(key, default), 0, _THRESHOLD_LIMIT):
+            return f"thresholds.{key} is not a number from 0 to {_THRESHOLD_LIMIT}"
     files = manifest.get("files")
     if not isinstance(files, dict) or set(files) != _REQUIRED_FILES:
         return f"files are not exactly {', '.join(sorted(_REQUIRED_FILES))}"

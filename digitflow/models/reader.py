@@ -10,22 +10,16 @@ import numpy as np
 from digitflow.images.normalising import NormalisedImage, normalise
 from digitflow.images.reading import ReadImage, decode_image, read_image
 from digitflow.images.segmenting import find_digits
-from digitflow.models.bundle import Bundle
 from digitflow.models.explaining import dependence_map
+from digitflow.models.judging import BLANK, SEVERAL, TOUCHING, Judgement, familiarity, judge
 from digitflow.models.predictor import Predictor
-
-#: Status, reason and message of an image without ink.
-BLANK = ("blank", "no_ink", "nothing is written here")
-
-#: The same of digits that touch in a way that leaves open where to part them.
-TOUCHING = ("uncertain", "touching", "touches its neighbour; where to part them is not clear")
 
 
 @dataclass(frozen=True)
 class Reading:
     """What was read in an image; statuses and reasons are those of the scored table."""
 
-    status: str  # "ok", "uncertain" or "blank"
+    status: str  # "ok", "uncertain", "rejected" or "blank"
     reason: str | None  # for all but "ok", for example "low_confidence"
     message: str | None  # one line a person can act on
     label: str | None  # the most probable class; None where the image is blank
@@ -68,6 +62,11 @@ class DigitReader:
     def __init__(self, model: str | Path | None = None) -> None:
         self._predictor = Predictor.load(model)
 
+    @property
+    def model_id(self) -> str:
+        """Return the model's digest, as the scored table has it."""
+        return self._predictor.bundle.model_id
+
     def read(self, source: Path | str | bytes, explain: bool = False) -> Reading:
         """Read one image as one digit.
 
@@ -88,7 +87,7 @@ class DigitReader:
         found = normalise(read.pixels, explain)
         if found.blank:
             return _reading(found, read.scale, BLANK)
-        reading = self._classify([found], [0], [True], read.scale)[0]
+        reading = self._classify([found], [0], [SEVERAL if found.others else None], read.scale)[0]
         if not explain:
             return reading
         return replace(reading, dependence=dependence_map(self._predictor, found.image))
@@ -115,24 +114,27 @@ class DigitReader:
         found = find_digits(read.pixels)
         if not found:
             return [_reading(normalise(read.pixels), read.scale, BLANK)]
-        lines, clear = [each.line for each in found], [each.clear for each in found]
-        return self._classify([each.digit for each in found], lines, clear, read.scale)
+        lines = [each.line for each in found]
+        known = [None if each.clear else TOUCHING for each in found]
+        return self._classify([each.digit for each in found], lines, known, read.scale)
 
     def _classify(
         self,
         digits: Sequence[NormalisedImage],
         lines: Sequence[int],
-        clear: Sequence[bool],
+        known: Sequence[Judgement | None],
         scale: float,
     ) -> list[Reading]:
-        images = np.stack([digit.image for digit in digits])
-        names, bundle = self._predictor.bundle.class_names, self._predictor.bundle
+        """Return the readings of digits; of some it is known beforehand what is wrong with them."""
+        bundle = self._predictor.bundle
+        probabilities = self._predictor.predict_proba(np.stack([digit.image for digit in digits]))
+        familiar = familiarity(probabilities, bundle.temperature)
         readings = []
-        for digit, line, alone, shares in zip(
-            digits, lines, clear, self._predictor.predict_proba(images).tolist(), strict=True
+        for digit, line, wrong, shares, likeness in zip(
+            digits, lines, known, probabilities.tolist(), familiar.tolist(), strict=True
         ):
-            ranked = sorted(zip(names, shares, strict=True), key=lambda pair: -pair[1])
-            judged = judge(ranked[0][1], bundle) if alone else TOUCHING
+            ranked = sorted(zip(bundle.class_names, shares, strict=True), key=lambda pair: -pair[1])
+            judged = wrong or judge(ranked[0][1], likeness, bundle)
             readings.append(_reading(digit, scale, judged, ranked, line))
         return readings
 
@@ -155,7 +157,7 @@ def _open(source: Path | str | bytes) -> ReadImage:
 def _reading(
     digit: NormalisedImage,
     scale: float,
-    judged: tuple[str, str | None, str | None],
+    judged: Judgement,
     ranked: Sequence[tuple[str, float]] = (),
     line: int = 0,
 ) -> Reading:
@@ -174,11 +176,3 @@ def _reading(
         image=digit.image,
         stages=digit.stages,
     )
-
-
-def judge(confidence: float, bundle: Bundle) -> tuple[str, str | None, str | None]:
-    """Return status, reason and message of a digit that was read with this confidence."""
-    if confidence < bundle.uncertain_below:
-        message = f"confidence {confidence:.3f} is below {bundle.uncertain_below:.3f}"
-        return "uncertain", "low_confidence", message
-    return "ok", None, None

@@ -19,8 +19,8 @@ from digitflow.images.normalising import NormalisedImage, normalise, normalise_b
 from digitflow.images.reading import ReadImage, read_image
 from digitflow.images.segmenting import find_digits
 from digitflow.models.bundle import IMAGE_SIZE, Bundle, load_bundle
+from digitflow.models.judging import BLANK, SEVERAL, TOUCHING, familiarity, judge
 from digitflow.models.predictor import Predictor
-from digitflow.models.reader import BLANK, TOUCHING, judge
 from digitflow.scoring.plan import Found, Shard
 from digitflow.scoring.table import Row, table_of, write_part
 
@@ -203,6 +203,8 @@ def _normalise_one(row: Row, pixels: np.ndarray, scale: float) -> list[tuple[Row
     if found.blank:
         row.status, row.reason, row.message = BLANK
         return []
+    if found.others:
+        row.status, row.reason, row.message = SEVERAL
     _note_box(row, found, scale)
     return [(row, found.image)]
 
@@ -262,8 +264,11 @@ def _classify(rows: Sequence[Row], probabilities: np.ndarray, bundle: Bundle) ->
     digits = [int(name) if name in _DIGITS else None for name in bundle.class_names]
     best = probabilities.argmax(axis=1).tolist()
     confidences = probabilities.max(axis=1).tolist()
-    for row, place, confidence, vector in zip(rows, best, confidences, probabilities, strict=True):
+    familiar = familiarity(probabilities, bundle.temperature).tolist()
+    for row, place, confidence, likeness, vector in zip(
+        rows, best, confidences, familiar, probabilities, strict=True
+    ):
         row.label, row.digit = bundle.class_names[place], digits[place]
         row.confidence, row.probabilities = confidence, vector
         if row.reason is None:  # nothing is known against it
-            row.status, row.reason, row.message = judge(confidence, bundle)
+            row.status, row.reason, row.message = judge(confidence, likeness, bundle)

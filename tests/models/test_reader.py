@@ -112,3 +112,11 @@ def test_bytes_are_read_as_well_and_refused_with_a_reason(reader: DigitReader):
     with pytest.raises(ImageError, match="not a PNG") as caught:
         reader.read_all(b"no image")
     assert caught.value.reason == "unsupported_format"
+
+
+def test_a_page_read_as_one_digit_is_uncertain(
+    reader: DigitReader, page: Image.Image, tmp_path: Path
+):
+    page.save(tmp_path / "page.png")
+    reading = reader.read(tmp_path / "page.png")
+    assert (reading.status, reading.reason) == ("uncertain", "several")

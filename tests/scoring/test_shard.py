@@ -22,8 +22,18 @@ from digitflow.scoring.table import Row
 class FakePredictor:
     """Always sure of the second class, and remembers what it was asked."""
 
-    def __init__(self, class_names: tuple[str, ...] = ("0", "1"), uncertain_below: float = 0.5):
-        self.bundle = SimpleNamespace(class_names=class_names, uncertain_below=uncertain_below)
+    def __init__(
+        self,
+        class_names: tuple[str, ...] = ("0", "1"),
+        uncertain_below: float = 0.5,
+        rejected_below: float = 0.0,
+    ):
+        self.bundle = SimpleNamespace(
+            class_names=class_names,
+            temperature=1.0,
+            uncertain_below=uncertain_below,
+            rejected_below=rejected_below,
+        )
         self.images = np.empty((0, 28, 28), np.uint8)
 
     def predict_proba(self, images: np.ndarray) -> np.ndarray:
@@ -286,3 +296,16 @@ def test_what_cannot_be_parted_stays_uncertain_however_sure_the_model_is(tmp_pat
     (row,) = score_files(shard_of(tmp_path), FakePredictor(), multi=True)
     assert (row.status, row.reason, row.label) == ("uncertain", "touching", "1")
     assert "touches" in str(row.message)
+
+
+def test_a_picture_of_several_digits_is_uncertain_where_one_is_asked_for(tmp_path: Path) -> None:
+    side_by_side(drawing(120), drawing(120)).save(tmp_path / "a.png")
+    (row,) = score_files(shard_of(tmp_path), FakePredictor())
+    assert (row.status, row.reason, row.label) == ("uncertain", "several", "1")
+    assert "--multi" in str(row.message)
+
+
+def test_what_looks_like_no_digit_is_rejected(tmp_path: Path) -> None:
+    drawing(120).save(tmp_path / "a.png")
+    (row,) = score_files(shard_of(tmp_path), FakePredictor(rejected_below=1.01))
+    assert (row.status, row.reason, row.label) == ("rejected", "not_a_digit", "1")
