@@ -244,7 +244,7 @@ def test_clocks_of_two_networks_stand_side_by_side(script: Script, tmp_path: Pat
     fast, ann = content["networks"]
     assert fast["fit_seconds"] > 0
     assert ann["compile_seconds"] > 0
-    assert fast["epochs"] == 5
+    assert fast["epochs"] == 4
     assert content["cores"] >= 1
     assert content["device"]
     assert content["command"].endswith(f"--networks fast ann --dataset {few} --seed 7")

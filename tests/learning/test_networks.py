@@ -85,7 +85,7 @@ def test_the_training_flow_offers_every_network():
 
 
 def test_an_unknown_network_is_refused():
-    with pytest.raises(UsageError, match="choose one of fast, accurate"):
+    with pytest.raises(UsageError, match="choose one of fast, robust, accurate"):
         network_by_name("slow")
 
 
