@@ -1,4 +1,7 @@
-"""Areas that are no writing: shapes, blots, icons, patterns, textures, noise, shades of grey."""
+"""Areas that are no writing: shapes, blots, icons, patterns, textures, noise, shades of grey.
+
+Each function draws one picture (rows, columns): bool, or float32 from 0, paper, to 1, ink.
+"""
 
 import math
 
@@ -29,7 +32,7 @@ def dots(generator: np.random.Generator) -> np.ndarray:
     sizes = largest * generator.uniform(0, 1, count) ** generator.choice([0, 1, 2])
     x, y = generator.uniform(-0.9, 0.9, (2, count, 1, 1)).astype(np.float32)
     x[:2, 0, 0] = -0.7, 0.7
-    radii = np.maximum(sizes, 0.07).astype(np.float32)[:, np.newaxis, np.newaxis]
+    radii = np.maximum(sizes, 0.1).astype(np.float32)[:, np.newaxis, np.newaxis]
     return ((_X - x) ** 2 + (_Y - y) ** 2 < radii**2).any(axis=0)
 
 
@@ -57,7 +60,7 @@ def pattern(generator: np.random.Generator) -> np.ndarray:
     """Stripes, waves, a chessboard, a halftone, rings, through a window."""
     warp = _smooth_noise(generator, 3) * float(generator.choice([0, 0, 1.5]))
     u, v = _turned(_X, _Y, generator.uniform(0, math.pi))
-    u, v = u * generator.uniform(9, 24) + warp, v * generator.uniform(9, 24) + warp
+    u, v = u * generator.uniform(11, 26) + warp, v * generator.uniform(11, 26) + warp
     match int(generator.integers(4)):
         case 0:
             height = np.sin(u)
@@ -74,36 +77,39 @@ def pattern(generator: np.random.Generator) -> np.ndarray:
 
 def texture(generator: np.random.Generator) -> np.ndarray:
     """Smooth noise of any grain, in black and white, through a window."""
-    noise = _smooth_noise(generator, int(generator.integers(10, 26)))
+    noise = _smooth_noise(generator, int(generator.integers(12, 28)))
     inked = noise > np.quantile(noise[::3, ::3], generator.uniform(0.3, 0.7))
     return inked & _window(generator)
 
 
 def inkblot(generator: np.random.Generator) -> np.ndarray:
     """Smooth noise, mirrored as Rorschach's."""
-    noise = _smooth_noise(generator, int(generator.integers(8, 15)))
+    noise = _smooth_noise(generator, int(generator.integers(10, 17)))
     noise = noise + noise[:, ::-1] - generator.uniform(0, 0.8) * (_X**2 + _Y**2)
     return noise > np.quantile(noise[::3, ::3], generator.uniform(0.4, 0.7))
 
 
 def speckle(generator: np.random.Generator) -> np.ndarray:
-    """Noise without any smoothness, of all densities, through a window."""
+    """Noise without any smoothness, of all densities, through a window if it is dense."""
     cells = int(generator.integers(12, 41))
-    filled = generator.random((cells, cells)) < generator.uniform(0.03, 0.97)
-    filled[cells // 2, cells // 2] = True  # never none
-    return _enlarged(filled.astype(np.float32), Image.Resampling.NEAREST) * _window(generator)
+    density = generator.uniform(0.06, 0.97)
+    filled = (generator.random((cells, cells)) < density).astype(np.float32)
+    noise = _enlarged(filled, Image.Resampling.NEAREST)
+    return noise * _window(generator) if density > 0.25 else noise
 
 
 def shades(generator: np.random.Generator) -> np.ndarray:
     """Shades of grey as in photographs: noise of all grains and a slope of light."""
     height = generator.normal(0, 0.6) * _X + generator.normal(0, 0.6) * _Y
-    steepness = generator.uniform(0.3, 1)
-    for octave, cells in enumerate((3, 6, 12, 24)):
+    steepness = generator.uniform(0.5, 1)
+    for octave, cells in enumerate((4, 8, 16, 32)):
         height = height + steepness**octave * _smooth_noise(generator, cells)
-    low, high = np.quantile(
-        height[::3, ::3], [generator.uniform(0, 0.3), generator.uniform(0.7, 1)]
-    )
-    return ((height - low) / (high - low)).clip(0, 1) * _window(generator)
+    shares = generator.uniform(0, 0.2), generator.uniform(0.7, 1)
+    low, high = np.quantile(height[::3, ::3], shares)
+    window = _window(generator)
+    # Dark in the middle of a window, it would be a 0.
+    darkest = 0 if window.all() else 0.3
+    return ((height - low) / (high - low)).clip(darkest, 1) * window
 
 
 def soft_blobs(generator: np.random.Generator) -> np.ndarray:
@@ -113,7 +119,7 @@ def soft_blobs(generator: np.random.Generator) -> np.ndarray:
         u, v = _turned(_X - x, _Y - generator.uniform(-0.5, 0.5), generator.uniform(0, math.pi))
         wide, high = generator.uniform(0.12, 0.4), generator.uniform(0.12, 0.4)
         total += generator.uniform(0.6, 1) * np.exp(-((u / wide) ** 2) - (v / high) ** 2)
-    return (total / total.max() - generator.uniform(0.05, 0.3)).clip(0)
+    return (total.clip(max=1) - generator.uniform(0.05, 0.3)).clip(0)
 
 
 def _window(generator: np.random.Generator) -> np.ndarray:
@@ -155,9 +161,8 @@ def _blob(generator: np.random.Generator, size: float, spread: float = 0.0) -> n
     angle = np.arctan2(v, u)
     rim = np.ones_like(angle)
     for waves in range(2, 7):
-        rim = rim + generator.uniform(-0.5, 0.5) / waves * np.cos(
-            waves * angle + generator.uniform(0, 6)
-        )
+        height = generator.uniform(-0.5, 0.5) / waves
+        rim += height * np.cos(waves * angle + generator.uniform(0, 6))
     return np.hypot(u, v) < size * rim
 
 

@@ -33,7 +33,8 @@ def draw_digits(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     images = np.zeros((n, SIDE, SIDE), np.uint8)
     for digit, forms in FORMS.items():
         of_digit = np.flatnonzero(labels == digit)
-        chosen = generator.permutation(len(of_digit)) % len(forms)
+        order = generator.permutation(len(forms))
+        chosen = generator.permutation(np.resize(order, len(of_digit)))
         for number, form in enumerate(forms.values()):
             of_form = of_digit[chosen == number]
             images[of_form] = draw_form(form, len(of_form), generator)

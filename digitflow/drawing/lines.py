@@ -1,36 +1,37 @@
-"""Lines that are no writing: scribbles, zigzags, spirals, signatures, grids, frames, cracks."""
+"""Lines that are no writing: scribbles, zigzags, spirals, signatures, grids, frames, cracks.
+
+Each function draws one, to a scale of its own.
+"""
 
 import numpy as np
 
-Lines = list[np.ndarray]
+from digitflow.drawing.strokes import Lines
 
-_STEPS = 6  # from one point of a smooth curve to the next
+_STEPS = 5  # from one point of a smooth curve to the next
 
 
 def scribble(generator: np.random.Generator) -> Lines:
     """One to eight smooth strokes that lead nowhere."""
     strokes = int(generator.integers(1, 9))
     least = max(4, 20 // strokes)
-    box = np.exp(generator.uniform(-0.3, 0.6)), 1.0
-    counts = generator.integers(least, least + 7, strokes).tolist()
-    return [_smooth(generator.random((count, 2)) * box) for count in counts]
+    points = generator.random((strokes, generator.integers(least, least + 5), 2))
+    return list(_smooth(points * (np.exp(generator.uniform(-0.3, 0.6)), 1.0)))
 
 
 def sticks(generator: np.random.Generator) -> Lines:
-    """Eight to eighteen straight strokes across each other."""
-    count = int(generator.integers(8, 19))
+    """Ten to eighteen straight strokes across each other."""
+    count = int(generator.integers(10, 19))
     spread = generator.uniform(0.3, np.pi)
     angles = generator.uniform(0, np.pi) + generator.uniform(-spread, spread, count)
-    halves = np.stack([np.cos(angles), np.sin(angles)], axis=1) * generator.uniform(
-        0.15, 0.6, (count, 1)
-    )
+    directions = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    halves = directions * generator.uniform(0.15, 0.6, (count, 1))
     centres = generator.random((count, 2))
     return list(np.stack([centres - halves, centres + halves], axis=1))
 
 
 def zigzag(generator: np.random.Generator) -> Lines:
-    """To and fro, six to twenty-four times, with sharp or round turns."""
-    turns = int(generator.integers(6, 25))
+    """To and fro, eight to twenty-four times, with sharp or round turns."""
+    turns = int(generator.integers(8, 25))
     along = np.linspace(0, 1, turns) + generator.uniform(-0.5, 0.5, turns) / turns
     across = np.arange(turns) % 2 * generator.uniform(0.7, 1, turns)
     points = np.stack([along * generator.uniform(0.6, 2), across], axis=1)
@@ -115,7 +116,8 @@ def grid(generator: np.random.Generator) -> Lines:
             line = np.stack([ends, [place - lean, place + lean]], axis=1)
             lines.append(line if axis == 0 else line[:, ::-1])
     box = np.exp(generator.uniform(-0.2, 0.6)), 1.0
-    return _turned([line * box for line in lines], _mostly_upright(generator))
+    most = 0.15 if generator.random() < 0.7 else np.pi / 2  # mostly upright
+    return _turned([line * box for line in lines], generator.uniform(-most, most))
 
 
 def frame(generator: np.random.Generator) -> Lines:
@@ -160,12 +162,12 @@ def crack(generator: np.random.Generator) -> Lines:
     """A line that wanders and branches, as cracks, twigs and rivers do."""
     lines: Lines = []
     starts = [(np.zeros(2), generator.uniform(0, 2 * np.pi), 1.0)]
-    for start, heading, length in starts:
+    for start, heading, length in starts:  # which grow with each branch
         headings = heading + np.cumsum(generator.uniform(-0.5, 0.5, 6))
         steps = np.stack([np.cos(headings), np.sin(headings)], axis=1) * length / 6
         line = np.concatenate([[start], start + np.cumsum(steps, axis=0)])
         lines.append(line)
-        if len(starts) < 9:
+        if len(starts) < 7:
             for at, side in ((2, -1), (4, 1)):
                 turn = side * generator.uniform(0.6, 1.3)
                 starts.append((line[at], headings[at] + turn, length * generator.uniform(0.6, 0.9)))
@@ -188,13 +190,6 @@ def plot(generator: np.random.Generator) -> Lines:
     return lines
 
 
-def _mostly_upright(generator: np.random.Generator) -> float:
-    """Return an angle, radians."""
-    return float(
-        generator.uniform(-0.15, 0.15) if generator.random() < 0.7 else generator.uniform(0, 3)
-    )
-
-
 def _turned(lines: Lines, angle: float) -> Lines:
     cos, sin = np.cos(angle), np.sin(angle)
     turn = np.array([(cos, sin), (-sin, cos)])
@@ -202,11 +197,13 @@ def _turned(lines: Lines, angle: float) -> Lines:
 
 
 def _smooth(points: np.ndarray) -> np.ndarray:
-    """Return Catmull and Rom's spline through points (n, 2)."""
-    around = np.concatenate([2 * points[:1] - points[1:2], points, 2 * points[-1:] - points[-2:-1]])
-    windows = np.stack([around[i : len(around) - 3 + i] for i in range(4)], axis=1)
-    curve = np.einsum("sw,nwd->nsd", _SPLINE, windows).reshape(-1, 2)
-    return np.concatenate([points[:1], curve])
+    """Return Catmull and Rom's spline through points (..., n, 2)."""
+    before = 2 * points[..., :1, :] - points[..., 1:2, :]
+    after = 2 * points[..., -1:, :] - points[..., -2:-1, :]
+    around = np.concatenate([before, points, after], axis=-2)
+    windows = np.stack([around[..., i : i + points.shape[-2] - 1, :] for i in range(4)], axis=-2)
+    curve = (_SPLINE @ windows).reshape(*points.shape[:-2], -1, 2)
+    return np.concatenate([points[..., :1, :], curve], axis=-2)
 
 
 def _spline_weights() -> np.ndarray:

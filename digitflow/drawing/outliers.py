@@ -17,7 +17,7 @@ from digitflow.drawing.letter_forms import (
     SIGNS,
     SMALL_LETTERS,
 )
-from digitflow.drawing.strokes import draw_pen, ink_lines, narrowed
+from digitflow.drawing.strokes import Form, Lines, draw_pen, ink_lines, narrowed
 from digitflow.drawing.writing import (
     write_any,
     write_numbers,
@@ -26,7 +26,6 @@ from digitflow.drawing.writing import (
 )
 from digitflow.images.placing import DIGIT_SIDE, SIDE, place
 
-Lines = lines.Lines
 Kind = Callable[[int, np.random.Generator], Iterable[np.ndarray]]
 
 
@@ -46,7 +45,7 @@ def draw_outliers(n: int, seed: int) -> np.ndarray:
         In MNIST's form, bright on black.
     """
     generator = np.random.default_rng(seed)
-    kinds = generator.permutation(n) % len(KINDS)
+    kinds = generator.permutation(np.resize(generator.permutation(len(KINDS)), n))
     images = np.zeros((n, SIDE, SIDE), np.uint8)
     for number, kind in enumerate(KINDS):
         of_kind = np.flatnonzero(kinds == number)
@@ -55,7 +54,21 @@ def draw_outliers(n: int, seed: int) -> np.ndarray:
 
 
 def draw_kind(kind: str, n: int, generator: np.random.Generator) -> np.ndarray:
-    """Draw n images of one of `KINDS`, uint8 (n, 28, 28)."""
+    """Draw one kind of image that shows no digit.
+
+    Parameters
+    ----------
+    kind : str
+        Its name in `KINDS`.
+    n : int
+        How many.
+    generator : numpy.random.Generator
+        Draws all that differs.
+
+    Returns
+    -------
+    ndarray of shape (n, 28, 28), uint8
+    """
     images = np.zeros((n, SIDE, SIDE), np.uint8)
     for i, picture in enumerate(KINDS[kind](n, generator)):
         images[i] = place(_cut(_photographed(picture, generator)))
@@ -63,7 +76,7 @@ def draw_kind(kind: str, n: int, generator: np.random.Generator) -> np.ndarray:
 
 
 def _photographed(picture: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Return ink 0..1, float32, sometimes with soft edges, faded in places, or grainy."""
+    """Return ink 0..1, float32, sometimes with soft edges or faded in places."""
     ink: np.ndarray = picture.astype(np.float32)
     if generator.random() < 0.25:
         radius = generator.uniform(0.3, 0.9) * max(ink.shape) / DIGIT_SIDE
@@ -84,16 +97,22 @@ def _cut(ink: np.ndarray) -> np.ndarray:
     return ink[top:bottom, left:right]
 
 
+# Letters are drawn with pens as wide as digits are; lines that lie close, with finer ones.
+_LETTERS_COVERED, _LINES_COVERED = 1.1, 0.7
+
+
 def _written(write: Callable[[int, np.random.Generator], Iterable[Lines]]) -> Kind:
-    return lambda n, generator: _inked(write(n, generator), generator, covered=1.1)
+    return lambda n, generator: _inked(write(n, generator), generator, _LETTERS_COVERED)
 
 
-def _forms(forms: dict[str, tuple[str, ...]]) -> Kind:
+def _forms(forms: dict[str, Form]) -> Kind:
     return _written(lambda n, generator: write_any(list(forms.values()), n, generator))
 
 
 def _lines(draw: Callable[[np.random.Generator], Lines]) -> Kind:
-    return lambda n, generator: _inked((draw(generator) for _ in range(n)), generator, covered=0.6)
+    return lambda n, generator: _inked(
+        (draw(generator) for _ in range(n)), generator, _LINES_COVERED
+    )
 
 
 def _area(draw: Callable[[np.random.Generator], np.ndarray]) -> Kind:

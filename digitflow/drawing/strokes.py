@@ -5,21 +5,25 @@ hundredths of the sign's height, y downward; at a point with "!" it turns sharpl
 """
 
 from dataclasses import dataclass, replace
+from functools import cache, cached_property
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from digitflow.images.placing import DIGIT_SIDE, SIDE, place
 
+Form = tuple[str, ...]
+Lines = list[np.ndarray]  # each float64 (points, 2): x and y, y downward
+
 _FINENESS = 5  # drawn at so many times the size
-_TURN = 0.25  # radians
+_NOTCH = 4  # px of the canvas that a turn may leave open, at a line's rim
 _STEP = 5  # between the points that are drawn, in hundredths of the digit's height
 
 _WIDTHS = 1.2, 5.0  # px of the 20-px box: a hairline, a marker
 _SLANTS = -20, 5, 30  # least, likeliest, most, degrees; rightward
 
 
-def draw_form(form: tuple[str, ...], n: int, generator: np.random.Generator) -> np.ndarray:
+def draw_form(form: Form, n: int, generator: np.random.Generator) -> np.ndarray:
     """Draw one form n times, by another hand and with another pen each time.
 
     Parameters
@@ -41,10 +45,17 @@ def draw_form(form: tuple[str, ...], n: int, generator: np.random.Generator) -> 
     return images
 
 
-def write_form(
-    form: tuple[str, ...], n: int, generator: np.random.Generator
-) -> list[list[np.ndarray]]:
+def write_form(form: Form, n: int, generator: np.random.Generator) -> list[Lines]:
     """Write one form n times, by another hand each time.
+
+    Parameters
+    ----------
+    form : tuple of str
+        Its strokes.
+    n : int
+        How many.
+    generator : numpy.random.Generator
+        Draws all that differs.
 
     Returns
     -------
@@ -62,12 +73,40 @@ class _Stroke:
     points: np.ndarray  # float64 (points, 2): x and y
     corners: np.ndarray  # bool (points,)
 
-    @property
+    @cached_property
     def chords(self) -> np.ndarray:
         """How far it is from each point to the next, float64 (points - 1,)."""
         return np.hypot(*np.diff(self.points, axis=0).T)
 
+    @cached_property
+    def weights(self) -> tuple[np.ndarray, np.ndarray]:
+        """How a line's points follow from the stroke's, two float64 (line's points, points).
 
+        The first is Catmull and Rom's spline, but for the corners; the second goes straight from
+        point to point.
+        """
+        chords, points = self.chords, np.eye(len(self.points))
+        smooth, straight = [points[:1]], [points[:1]]
+        for i, chord in enumerate(chords):
+            start, end = points[i], points[i + 1]
+            leaving = arriving = end - start
+            if i > 0 and not self.corners[i]:
+                leaving = (end - points[i - 1]) * chord / (chords[i - 1] + chord)
+            if i + 1 < len(chords) and not self.corners[i + 1]:
+                arriving = (points[i + 2] - start) * chord / (chord + chords[i + 1])
+            steps = max(1, round(chord / _STEP))
+            t = np.arange(1, steps + 1)[:, np.newaxis] / steps
+            smooth.append(
+                start * (1 + 2 * t) * (1 - t) ** 2
+                + end * t**2 * (3 - 2 * t)
+                + leaving * t * (1 - t) ** 2
+                - arriving * t**2 * (1 - t)
+            )
+            straight.append(start * (1 - t) + end * t)
+        return np.concatenate(smooth), np.concatenate(straight)
+
+
+@cache
 def _parse(stroke: str) -> _Stroke:
     """Read "12,20 34,0! 34,100"."""
     tokens = stroke.split()
@@ -83,39 +122,12 @@ def _written(strokes: list[_Stroke], n: int, generator: np.random.Generator) -> 
     lines = []
     for stroke in strokes:
         points = stroke.points + unsteadiness * generator.uniform(-1, 1, (n, *stroke.points.shape))
-        smooth, straight = _spline_weights(stroke)
+        smooth, straight = stroke.weights
         line = (1 - angularity) * (smooth @ points) + angularity * (straight @ points)
         line = _with_other_ends(line, stroke.chords.sum(), generator)
         lines.append(line + generator.uniform(-2.5, 2.5, (n, 1, 2)))
     together = _sheared(_wobbled(np.concatenate(lines, axis=1), generator), generator)
     return np.split(together, np.cumsum([line.shape[1] for line in lines])[:-1], axis=1)
-
-
-def _spline_weights(stroke: _Stroke) -> tuple[np.ndarray, np.ndarray]:
-    """Return how a line's points follow from its stroke's, two float64 (points, stroke's points).
-
-    The first is Catmull and Rom's spline, but for the corners; the second goes straight from point
-    to point.
-    """
-    chords, points = stroke.chords, np.eye(len(stroke.points))
-    smooth, straight = [points[:1]], [points[:1]]
-    for i, chord in enumerate(chords):
-        start, end = points[i], points[i + 1]
-        leaving = arriving = end - start
-        if i > 0 and not stroke.corners[i]:
-            leaving = (end - points[i - 1]) * chord / (chords[i - 1] + chord)
-        if i + 1 < len(chords) and not stroke.corners[i + 1]:
-            arriving = (points[i + 2] - start) * chord / (chord + chords[i + 1])
-        steps = max(1, round(chord / _STEP))
-        t = np.arange(1, steps + 1)[:, np.newaxis] / steps
-        smooth.append(
-            start * (1 + 2 * t) * (1 - t) ** 2
-            + end * t**2 * (3 - 2 * t)
-            + leaving * t * (1 - t) ** 2
-            - arriving * t**2 * (1 - t)
-        )
-        straight.append(start * (1 - t) + end * t)
-    return np.concatenate(smooth), np.concatenate(straight)
 
 
 def _with_other_ends(line: np.ndarray, length: float, generator: np.random.Generator) -> np.ndarray:
@@ -173,7 +185,7 @@ def draw_pen(generator: np.random.Generator) -> Pen:
     )
 
 
-def narrowed(pen: Pen, lines: list[np.ndarray], covered: float = 1.1) -> Pen:
+def narrowed(pen: Pen, lines: Lines, covered: float = 1.1) -> Pen:
     """Return a pen no wider than leaves lines apart.
 
     Parameters
@@ -200,7 +212,7 @@ def narrowed(pen: Pen, lines: list[np.ndarray], covered: float = 1.1) -> Pen:
     return replace(pen, width=min(pen.width, float(share * DIGIT_SIDE / (1 + share))))
 
 
-def ink_lines(lines: list[np.ndarray], pen: Pen) -> np.ndarray:
+def ink_lines(lines: Lines, pen: Pen) -> np.ndarray:
     """Draw lines so large that, with the pen, they fill the box of a digit.
 
     Parameters
@@ -231,15 +243,16 @@ def _ink(canvas: Image.Image, path: np.ndarray, lengths: list[int], pen: Pen) ->
     shares = 1 - (ends - np.arange(len(path))) / (np.repeat(lengths, lengths) - 1)
     pressed = 1 + np.sin(pen.phase + 2 * np.pi * shares)
     widths = np.rint(_FINENESS * pen.width * (1 - pen.easing / 2 * pressed)).astype(int)
+    first = np.append(0, last[:-1] + 1)
     # Drawn at once is what has one width.
     begins = np.zeros(len(path), bool)
     begins[1:-1] = widths[1:-1] != widths[2:]
-    begins[[0, *(last[:-1] + 1)]] = True
+    begins[first] = True
     begins[last] = False
     # Where a round line goes nearly straight on, it needs no rounding.
-    stamped = begins | pen.square
-    stamped[last] = True
-    stamped[1:-1] |= _turns(path) > _TURN
+    stamped = np.full(len(path), pen.square)
+    stamped[1:-1] |= _turns(path) * widths[1:-1] > _NOTCH
+    stamped[first] = stamped[last] = True
 
     draw = ImageDraw.Draw(canvas)
     starts = np.flatnonzero(begins)

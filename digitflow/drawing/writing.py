@@ -1,4 +1,7 @@
-"""What is written and is no digit: letters, signs, words, numbers, digits struck out."""
+"""What is written and is no digit: letters, signs, words, numbers, digits struck out.
+
+Each function writes n of them, as lines in hundredths of a letter's height.
+"""
 
 from collections.abc import Iterator
 
@@ -6,10 +9,8 @@ import numpy as np
 
 from digitflow.drawing.digit_forms import FORMS
 from digitflow.drawing.letter_forms import CAPITALS, SIGNS, SMALL_LETTERS
-from digitflow.drawing.lines import Lines, hatching, scribble, zigzag
-from digitflow.drawing.strokes import write_form
-
-Form = tuple[str, ...]
+from digitflow.drawing.lines import hatching, scribble, zigzag
+from digitflow.drawing.strokes import Form, Lines, write_form
 
 _DIGITS = [form for forms in FORMS.values() for form in forms.values()]
 _LETTERS = [*CAPITALS.values(), *SMALL_LETTERS.values()]
@@ -32,9 +33,9 @@ def write_any(forms: list[Form], n: int, generator: np.random.Generator) -> list
 
 
 def write_words(n: int, generator: np.random.Generator) -> Iterator[Lines]:
-    """Write one or two lines of two to five letters."""
+    """Write one or two lines of two to four letters."""
     rows = generator.integers(1, 3, n)
-    lengths = generator.integers(2, 6, rows.sum())
+    lengths = generator.integers(2, 5, rows.sum())
     letters = iter(write_any(_LETTERS, int(lengths.sum()), generator))
     words = iter([[next(letters) for _ in range(length)] for length in lengths])
     for count in rows:
@@ -71,10 +72,10 @@ def write_struck_out(n: int, generator: np.random.Generator) -> Iterator[Lines]:
 def _over(written: Lines, strike: Lines, generator: np.random.Generator) -> Lines:
     """Return a strike, brought to where something is written."""
     below, above = _box(written), _box(strike)
-    size = np.maximum(np.ptp(below, axis=0), _LEAST_STRIKE) * generator.uniform(1, 1.3, 2)
-    shift = below.mean(axis=0) + generator.uniform(-8, 8, 2)
-    scale = size / np.ptp(above, axis=0)
-    return [(line - above.mean(axis=0)) * scale + shift for line in strike]
+    size = np.maximum(below[1] - below[0], _LEAST_STRIKE) * generator.uniform(1, 1.3, 2)
+    scale = size / (above[1] - above[0])
+    shift = below.mean(axis=0) + generator.uniform(-8, 8, 2) - above.mean(axis=0) * scale
+    return [line * scale + shift for line in strike]
 
 
 def _box(lines: Lines) -> np.ndarray:
