@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import joblib
-import tensorflow as tf
 from tables import DOCS
 
 from digitflow import files
@@ -18,6 +17,8 @@ RESULTS = DOCS / "results"
 
 def machine() -> dict[str, Any]:
     """Return what decides times, beside the work itself: libraries, cores, device."""
+    import tensorflow as tf  # after digitflow.learning, which keeps it quiet
+
     gpus = tf.config.list_physical_devices("GPU")
     device = "CPU"
     if gpus:

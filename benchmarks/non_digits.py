@@ -139,9 +139,9 @@ def choose_pictures(options: argparse.Namespace) -> dict[str, Iterable[bytes]]:
         for name in KINDS
     }
     data = settings.data_folder()
-    icons = sorted((data / "odd-images" / "pngsuite").glob("*.png"))
+    icons = sorted((data / "odd-images" / "pngsuite").glob("pngsuite_[!x]*.png"))  # x: damaged
     if icons:
-        pictures["icon"] = contents(path for path in icons if not path.name.startswith("x"))
+        pictures["icon"] = contents(icons)
     digits = load_dataset(options.dataset, split="test").images
     pictures["test digit"] = (to_png(image) for image in digits)
     if (data / "real-digits").is_dir():

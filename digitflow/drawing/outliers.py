@@ -30,7 +30,7 @@ Kind = Callable[[int, np.random.Generator], Iterable[np.ndarray]]
 
 
 def draw_outliers(n: int, seed: int) -> np.ndarray:
-    """Draw images that show no digit, of all kinds equally often.
+    """Draw images that show no digit, of all kinds; what people write comes more often.
 
     Parameters
     ----------
@@ -45,7 +45,8 @@ def draw_outliers(n: int, seed: int) -> np.ndarray:
         In MNIST's form, bright on black.
     """
     generator = np.random.default_rng(seed)
-    kinds = generator.permutation(np.resize(generator.permutation(len(KINDS)), n))
+    shares = np.repeat(range(len(KINDS)), [3 if kind in LIKELY else 1 for kind in KINDS])
+    kinds = generator.permutation(np.resize(generator.permutation(shares), n))
     images = np.zeros((n, SIDE, SIDE), np.uint8)
     for number, kind in enumerate(KINDS):
         of_kind = np.flatnonzero(kinds == number)
@@ -161,3 +162,6 @@ KINDS: dict[str, Kind] = {
     "shades": _area(areas.shades),
     "soft blobs": _area(areas.soft_blobs),
 }
+
+#: What people write or scribble, likelier to come than a texture and more like a digit.
+LIKELY = "capitals", "small letters", "signs", "words", "scribbles", "curls"

@@ -63,18 +63,17 @@ def counts(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     return counts
 
 
-@pytest.mark.parametrize("n", [5, 100])
-def test_kinds_are_mixed_evenly(counts: Counter[str], n: int):
-    draw_outliers(n, seed=4)
+def test_what_people_write_comes_more_often(counts: Counter[str]):
+    shares = {kind: 3 if kind in outliers.LIKELY else 1 for kind in KINDS}
 
-    assert counts.keys() == KINDS.keys()
-    assert max(counts.values()) - min(counts.values()) <= 1
-    assert counts.total() == n
+    draw_outliers(2 * sum(shares.values()), seed=4)
+
+    assert counts == {kind: 2 * share for kind, share in shares.items()}
 
 
 def test_few_are_not_always_of_the_same_kinds(counts: Counter[str]):
     for seed in range(40):
-        draw_outliers(8, seed)
+        draw_outliers(12, seed)
 
     assert min(counts.values()) > 0
 
