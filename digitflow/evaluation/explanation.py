@@ -1,6 +1,6 @@
-"""How one picture was read: the stages from the photo to the answer, side by side."""
+"""Why pictures were read as they were: the stages on the way, and what an answer rests on."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -26,6 +26,8 @@ _LEAST_DEPENDENCE = 1.0
 _HEAT = LinearSegmentedColormap.from_list("heat", [(*to_rgb(VERMILION), 0), (*to_rgb("gold"), 0.9)])
 
 _PANEL = 2.3  # inches
+
+_PAIRS = 4  # digits in a row, each with its map
 
 
 def explanation_figure(
@@ -53,13 +55,41 @@ def explanation_figure(
     for name, picture in stages.items():
         _draw_picture(next(panels), picture, _STAGES[name])
     if dependence is not None:
-        axes = next(panels)
-        _draw_picture(axes, stages["seen"] // 2, "what the answer rests on")
-        strongest = max(float(dependence.max()), _LEAST_DEPENDENCE)
-        axes.imshow(dependence, cmap=_HEAT, vmin=0, vmax=strongest, interpolation="bicubic")
+        _draw_dependence(next(panels), stages["seen"], dependence, "what the answer rests on")
         _draw_probabilities(next(panels), probabilities)
     figure.suptitle(title, fontsize=14, color=INK, parse_math=False)
     return figure
+
+
+def dependence_figure(
+    images: np.ndarray, dependence: np.ndarray, captions: Sequence[str]
+) -> Figure:
+    """Draw digits, each beside what its answer rests on.
+
+    Parameters
+    ----------
+    images : ndarray of shape (n, rows, columns), uint8
+        At least one.
+    dependence : ndarray of shape (n, rows, columns)
+        Of each, from `dependence_map`.
+    captions : sequence of n str
+        What is said of each.
+    """
+    n_rows = -(-len(images) // _PAIRS)
+    figure = new_figure(_PANEL * _PAIRS, n_rows * (_PANEL / 2 + 0.35))
+    panels = figure.subplots(n_rows, 2 * _PAIRS, squeeze=False).ravel()
+    for axes in panels[2 * len(images) :]:
+        axes.set_axis_off()
+    for place, (image, found, caption) in enumerate(zip(images, dependence, captions, strict=True)):
+        _draw_picture(panels[2 * place], image, caption)
+        _draw_dependence(panels[2 * place + 1], image, found, "")
+    return figure
+
+
+def _draw_dependence(axes: Axes, image: np.ndarray, dependence: np.ndarray, caption: str) -> None:
+    _draw_picture(axes, image // 2, caption)
+    strongest = max(float(dependence.max()), _LEAST_DEPENDENCE)
+    axes.imshow(dependence, cmap=_HEAT, vmin=0, vmax=strongest, interpolation="bicubic")
 
 
 def _draw_picture(axes: Axes, picture: np.ndarray, caption: str) -> None:

@@ -29,6 +29,7 @@ def write_report(
     robustness: Sequence[Mapping[str, Any]] | None = None,
     augmented: tuple[NDArray[np.uint8], ArrayLike] | None = None,
     layers: Sequence[Mapping[str, Any]] | None = None,
+    dependence: tuple[ArrayLike, ArrayLike] | None = None,
 ) -> dict[str, Any]:
     """Write numbers, pictures and a page that shows them; the same input gives the same bytes.
 
@@ -58,6 +59,9 @@ def write_report(
     layers : sequence of mapping, optional
         The network from input to output, each layer with ``name``, ``kind``, ``output_shape``
         (text or sizes), ``parameters`` and ``multiply_adds`` (per image).
+    dependence : (array-like of shape (k,), array-like of shape (k, height, width)), optional
+        Which samples to explain, and of each how much its answer depends on each place, as from
+        `digitflow.models.explaining.dependence_map`.
 
     Returns
     -------
@@ -77,8 +81,10 @@ def write_report(
     # First what checks the input, then what only takes time.
     misread = sections.misread(metrics, *predictions)
     about_robustness, about_training, tables = _additions(images, robustness, augmented, layers)
+    reasons = [sections.reasons(*predictions, dependence)] if dependence is not None else []
     parts: list[Picture | Table] = [
         misread,
+        *reasons,
         sections.confusions(metrics),
         sections.by_class(classes),
         sections.reliability(labels, probabilities),

@@ -16,6 +16,7 @@ from digitflow.evaluation.corruptions import (
     mean_corrupted_accuracy,
 )
 from digitflow.evaluation.encoding import png_bytes
+from digitflow.evaluation.explanation import dependence_figure
 from digitflow.evaluation.metrics import most_confused, percent
 from digitflow.evaluation.page import Picture, Table
 from digitflow.evaluation.predictions import check_predictions, predictions_of
@@ -147,6 +148,45 @@ def samples(
         " what was misread.",
         "Digits of every class, each with its true class, what was read, and the confidence.",
         png_bytes(figure),
+    )
+
+
+def reasons(
+    images: NDArray,
+    labels: ArrayLike,
+    probabilities: ArrayLike,
+    class_names: Sequence[str],
+    dependence: tuple[ArrayLike, ArrayLike],
+) -> Picture:
+    """Return digits, each beside what its answer rests on.
+
+    Raises
+    ------
+    UsageError
+        If there is not one map of its image's size for each sample.
+    """
+    chosen, maps = np.asarray(dependence[0], np.int64), np.asarray(dependence[1])
+    shown = np.asarray(images)[chosen]
+    if len(chosen) == 0 or maps.shape != shown.shape:
+        raise UsageError(
+            f"dependence: maps {maps.shape} for images {shown.shape}; give one of its size for each"
+        )
+    true, checked = check_predictions(labels, probabilities)
+    predicted = predictions_of(checked)[0]
+    captions = [
+        f"{class_names[true[i]]} read as {class_names[predicted[i]]}"
+        if true[i] != predicted[i]
+        else f"{class_names[true[i]]}, {percent(checked[i].max())}"
+        for i in chosen
+    ]
+    return Picture(
+        "reasons.png",
+        "What answers rest on",
+        "Spot by spot each digit was changed, ink erased and gaps filled: the brighter a place, the"
+        " more the answer loses by it. The surest mistakes first, then the least sure answers.",
+        f"{len(chosen)} digits, each beside a map of the places that its answer depends on:"
+        f" {'; '.join(captions)}.",
+        png_bytes(dependence_figure(shown, maps, captions)),
     )
 
 

@@ -15,9 +15,11 @@ from digitflow.learning.descriptions import Estimator
 from digitflow.learning.drafts import library_versions, load_draft, read_draft, update_draft
 from digitflow.learning.layer_table import layer_table
 from digitflow.learning.training import STATED_ERROR_RATE, STATED_REJECTION_RATE
+from digitflow.models.explaining import dependence_map
 
 _N_AUGMENTED = 10  # training images in the picture of the augmentation
 _N_VARIANTS = 8  # of each
+_N_EXPLAINED = 8  # test images whose answers are explained
 
 
 def evaluate_draft(prepared: Path, draft: Path, report: Path, title: str) -> dict[str, Any]:
@@ -46,6 +48,7 @@ def evaluate_draft(prepared: Path, draft: Path, report: Path, title: str) -> dic
         robustness=measure_robustness(estimator.predict_proba, images, labels),
         augmented=_augmented(estimator, *data.load("train")),
         layers=layer_table(estimator.network_),
+        dependence=_dependence(estimator, images, labels, probabilities),
     )
     update_draft(draft, {"metrics": metrics})
     return metrics
@@ -64,18 +67,33 @@ def _augmented(
     return originals, np.stack(variants, axis=1)
 
 
+def _dependence(
+    estimator: Estimator, images: np.ndarray, labels: np.ndarray, probabilities: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the places of the worst answers, and on what in the image each of them rests."""
+    confidence, wrong = probabilities.max(axis=1), probabilities.argmax(axis=1) != labels
+    # The surest mistakes first, then the least sure of the right answers.
+    worst = np.lexsort((np.where(wrong, -confidence, confidence), ~wrong))[:_N_EXPLAINED]
+    maps = [dependence_map(estimator.predict_proba, images[place]) for place in worst]
+    return worst, np.stack(maps)
+
+
 def _report_facts(data: PreparedData, facts: dict[str, Any]) -> dict[str, str]:
     splits = data.facts["splits"]
     estimator = facts["estimator"]
     network = estimator["parameters"].get("network") or facts["options"]["network"]
     recipe = ", ".join(f"{name}={value}" for name, value in estimator["recipe"].items())
-    teachers = ", ".join(facts["options"]["teachers"])
+    options = facts["options"]
+    teachers = ", ".join(options["teachers"])
+    drawn = [("digits", options["drawn_digits"]), ("pictures of none", options["outliers"])]
+    learned = ", ".join(f"{count:,} {what}" for what, count in drawn if count)
     return {
         "Data set": data.facts["source"],
         "Images": ", ".join(f"{split} {splits[split]['n']:,}" for split in splits),
         "Validation": data.facts["validation"],
         "Estimator": f"{estimator['class']}, network {network}",
         "Recipe": recipe,
+        **({"Drawn, learned as well": learned} if learned else {}),
         **({"Teachers": teachers} if teachers else {}),
         "Fit": f"{facts['seconds']:.0f} s",
         "Temperature": f"{facts['temperature']:.3f} (fitted on the validation images)",

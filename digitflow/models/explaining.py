@@ -1,8 +1,8 @@
 """Why a model reads an image as it does: where a small change would change its mind."""
 
-import numpy as np
+from collections.abc import Callable
 
-from digitflow.models.predictor import Predictor
+import numpy as np
 
 #: Radius of the spots that are turned to their opposite, px: wider than MNIST's strokes.
 _RADIUS = 2
@@ -11,7 +11,9 @@ _RADIUS = 2
 _NEAREST = 1e-7
 
 
-def dependence_map(predictor: Predictor, image: np.ndarray) -> np.ndarray:
+def dependence_map(
+    predict_proba: Callable[[np.ndarray], np.ndarray], image: np.ndarray
+) -> np.ndarray:
     """Return how much the answer depends on each place of an image.
 
     A spot around each pixel is turned to its opposite, erased where the pixel is ink and filled
@@ -22,16 +24,17 @@ def dependence_map(predictor: Predictor, image: np.ndarray) -> np.ndarray:
 
     Parameters
     ----------
-    predictor : Predictor
-    image : ndarray of shape (28, 28), uint8
+    predict_proba : callable
+        From images, uint8 (n, rows, columns), to probabilities (n, n_classes): a model's.
+    image : ndarray of shape (rows, columns), uint8
         What the model sees.
 
     Returns
     -------
-    ndarray of shape (28, 28), float32
+    ndarray of shape (rows, columns), float32
         0 where the change does not hurt the answer, otherwise natural logarithms of odds lost.
     """
-    answers = predictor.predict_proba(np.concatenate([image[np.newaxis], _changed(image)]))
+    answers = predict_proba(np.concatenate([image[np.newaxis], _changed(image)]))
     best = int(answers[0].argmax())
     odds = _log_odds(answers[:, best])
     return np.maximum(odds[0] - odds[1:], 0).reshape(image.shape).astype(np.float32)

@@ -90,7 +90,9 @@ class DigitReader:
         reading = self._classify([found], [0], [SEVERAL if found.others else None], read.scale)[0]
         if not explain:
             return reading
-        return replace(reading, dependence=dependence_map(self._predictor, found.image))
+        return replace(
+            reading, dependence=dependence_map(self._predictor.predict_proba, found.image)
+        )
 
     def read_all(self, source: Path | str | bytes) -> list[Reading]:
         """Read all digits of an image, line by line and from left to right.

@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.text import Text
 
-from digitflow.evaluation.explanation import explanation_figure
+from digitflow.evaluation.explanation import dependence_figure, explanation_figure
 
 STAGES = {
     "picture": np.full((60, 90), 200, np.uint8),
@@ -36,3 +36,18 @@ def test_each_stage_has_its_picture_and_its_words() -> None:
 def test_what_was_not_read_has_neither_reasons_nor_probabilities() -> None:
     figure = explanation_figure(STAGES, None, {}, "blank (nothing is written here)")
     assert [axes.get_xlabel() for axes in figure.axes][-1] == "what the model sees"
+
+
+def test_each_digit_stands_beside_its_map() -> None:
+    images = np.zeros((5, 28, 28), np.uint8)
+    maps = np.zeros((5, 28, 28))
+    maps[4, 20:25, 3:8] = 9
+    figure = dependence_figure(images, maps, [f"caption {i}" for i in range(5)])
+
+    shown = [axes for axes in figure.axes if axes.images]
+    assert len(shown) == 10
+    assert [axes.get_xlabel() for axes in shown[::2]] == [f"caption {i}" for i in range(5)]
+    heat = shown[9].images[1]
+    np.testing.assert_array_equal(heat.get_array(), maps[4])
+    assert heat.norm.vmax == 9
+    assert shown[1].images[1].norm.vmax == 1  # a map of nothing stays dark

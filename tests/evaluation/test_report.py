@@ -79,6 +79,7 @@ def full_inputs() -> dict[str, Any]:
         "robustness": measure_robustness(certain_of_class_0, images, labels),
         "augmented": (images[:3], np.stack([images[:3]] * 9, axis=1)),
         "layers": [convolution, dense],
+        "dependence": ([3, 50], np.stack([images[0] / 255.0] * 2)),
     }
 
 
@@ -140,7 +141,7 @@ def test_all_files_are_there_and_nothing_else(report: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("name", [*PICTURES, "augmentation.png", "robustness.png"])
+@pytest.mark.parametrize("name", [*PICTURES, "augmentation.png", "reasons.png", "robustness.png"])
 def test_pictures_open_and_are_not_blank(full_report: Path, name: str) -> None:
     with Image.open(full_report / name) as image:
         image.load()
@@ -318,7 +319,7 @@ def test_layers_are_a_table_with_totals(full_report: Path) -> None:
 def test_every_picture_of_a_full_report_has_words_and_a_file(full_report: Path) -> None:
     page = page_of(full_report)
     images = page.attributes("img")
-    assert len(images) == len(PICTURES) + 2
+    assert len(images) == len(PICTURES) + 3
     assert all(len(image["alt"]) > 30 for image in images)
     links = {link["href"] for link in page.attributes("a")}
     assert links | {"report.html"} == {path.name for path in full_report.iterdir()}
@@ -338,6 +339,14 @@ def test_words_about_confidence_tell_the_numbers(report: Path) -> None:
         ({"robustness": [{"corruption": "none", "severity": 0, "n": 1, "accuracy": 1.0}]}, "rows"),
         ({"robustness": []}, "robustness rows"),
         ({"augmented": (np.zeros((2, 28, 28)), np.zeros((3, 1, 28, 28)))}, "augmented images"),
+        (
+            {"dependence": ([0], np.zeros((2, 28, 28)))},
+            "dependence: .* one of its size",
+        ),
+        (
+            {"dependence": ([], np.zeros((0, 28, 28)))},
+            "dependence: .* one of its size",
+        ),
         ({"layers": []}, "layers: give at least one"),
         ({"layers": [{"name": "conv1", "kind": "Conv2D"}]}, "each with name, kind, output_shape"),
     ],

@@ -74,6 +74,7 @@ def test_a_run_leaves_report_and_model_and_nothing_else(first_run, place: Path):
         "layers.csv",
         "metrics.json",
         "misclassified.png",
+        "reasons.png",
         "reliability.png",
         "report.html",
         "risk_coverage.png",

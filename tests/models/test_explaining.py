@@ -20,19 +20,17 @@ def draw(*rectangles: tuple[int, int, int, int]) -> np.ndarray:
     return image
 
 
-class Gap:
-    """Sees two classes: the odds of the first are lost as one pixel is inked, and another fades."""
-
-    def predict_proba(self, images: np.ndarray) -> np.ndarray:
-        odds = 2 - 3 * (images[:, 10, 5] / 255) - 1 * (1 - images[:, 20, 20] / 255)
-        first = 1 / (1 + np.exp(-odds))
-        return np.stack([first, 1 - first], axis=1)
+def see_a_gap(images: np.ndarray) -> np.ndarray:
+    """See two classes: the odds of the first are lost as one pixel is inked, and another fades."""
+    odds = 2 - 3 * (images[:, 10, 5] / 255) - 1 * (1 - images[:, 20, 20] / 255)
+    first = 1 / (1 + np.exp(-odds))
+    return np.stack([first, 1 - first], axis=1)
 
 
 def test_gaps_count_as_strokes_do():
     image = draw((18, 23, 18, 23))
 
-    found = dependence_map(Gap(), image)
+    found = dependence_map(see_a_gap, image)
 
     rows, columns = np.indices(image.shape)
     gap = 3 * ((rows - 10) ** 2 + (columns - 5) ** 2 <= 4)
@@ -43,7 +41,7 @@ def test_gaps_count_as_strokes_do():
 def test_the_map_says_what_a_change_would_do(predictor: Predictor):
     one = draw((4, 24, 12, 15))
     before = predictor.predict_proba(one[np.newaxis])[0]
-    found = dependence_map(predictor, one)
+    found = dependence_map(predictor.predict_proba, one)
 
     y, x = np.unravel_index(found.argmax(), found.shape)
     rows, columns = np.indices(one.shape)
