@@ -1,5 +1,7 @@
 """A digit that was cut out of a picture, brought to MNIST's size, place and width of strokes."""
 
+from functools import lru_cache
+
 import numpy as np
 from PIL import Image
 
@@ -73,6 +75,7 @@ def place(amount: np.ndarray) -> np.ndarray:
     return image
 
 
+@lru_cache(maxsize=256)
 def _area_weights(side: int) -> np.ndarray:
     """Return the matrix (20, side) that averages `side` px to 20 by the area they cover."""
     edges = np.linspace(0, side, DIGIT_SIDE + 1)
