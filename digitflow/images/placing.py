@@ -75,7 +75,7 @@ def place(amount: np.ndarray) -> np.ndarray:
     return image
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def _area_weights(side: int) -> np.ndarray:
     """Return the matrix (20, side) that averages `side` px to 20 by the area they cover."""
     edges = np.linspace(0, side, DIGIT_SIDE + 1)
