@@ -15,13 +15,27 @@ _COARSE_SIDE = 96
 _FAINTEST_INK = 0.03
 
 # The polarity is judged on a smaller one still.
-_POLARITY_SIDE = 64
+_POLARITY_SIDE = 48
+
+# Half of the picture, and no less than this, px: with less around it, a digit that fills its
+# picture surrounds the paper more than that surrounds its strokes.
+_LEAST_SURROUNDINGS = 9
+
+# Ink that is brighter than its ground stands out by this many grey levels somewhere.
+_LEAST_BRIGHT = 4
 
 # Bright ink on a dark ground has to outweigh dark ink by this factor: paper is the rule.
 _SURELY = 1.2
 
 # A rim whose tones lie within this many grey levels is of one tone: drawn, not photographed.
 _EVEN_RIM = 8
+
+# Where a third of the picture is less than this, px, strokes may be as wide, and the paper's light
+# cannot be told from them.
+_LEAST_REACH = 5
+
+# Of such a picture, at least this share is paper.
+_LEAST_PAPER = 0.2
 
 # Within a third of the picture, paper falls to no less than this share of its brightness.
 _DARKEST_SHADE = 0.75
@@ -104,7 +118,7 @@ def _is_dark_on_light(grey: np.ndarray) -> bool:
     the paper, of the table the paper lies on, or of how much of the picture is ink.
     """
     small = shrink(grey, -(-max(grey.shape) // _POLARITY_SIDE))
-    window = max(3, max(small.shape) // 3) | 1
+    window = max(_LEAST_SURROUNDINGS, max(small.shape) // 2) | 1
     # Continued as it rises or falls, so that light that changes leaves nothing at the rim.
     half = window // 2
     padded = np.pad(small.astype(np.float32), half, mode="reflect", reflect_type="odd")
@@ -112,19 +126,22 @@ def _is_dark_on_light(grey: np.ndarray) -> bool:
     around = np.asarray(wide.filter(ImageFilter.MedianFilter(window)))[half:-half, half:-half]
     residual = small - around.astype(np.float32)
     bright, dark = (float((np.maximum(sign * residual, 0) ** 2).sum()) for sign in (1, -1))
-    return bright <= _SURELY * dark
+    return bright <= _SURELY * dark or residual.max() < _LEAST_BRIGHT
 
 
 def _paper_level(coarse: np.ndarray, shape: tuple[int, int]) -> np.ndarray | float:
     """Estimate the brightness of the paper under the dark ink, float32 of `shape` or one number.
 
-    One tone where the rim is of one tone, otherwise a closing that swallows all strokes, smoothed.
+    One tone where the rim is of one tone or the picture is small, otherwise a closing that
+    swallows all strokes, smoothed.
     """
     rim = np.concatenate([coarse[0], coarse[-1], coarse[:, 0], coarse[:, -1]])
     low, high = np.percentile(rim, (5, 95))
     if high - low <= _EVEN_RIM:
         return float(np.median(rim))
-    stroke = max(3, min(coarse.shape) // 3)
+    stroke = min(coarse.shape) // 3
+    if stroke < _LEAST_REACH:
+        return float(np.quantile(coarse, 1 - _LEAST_PAPER))
     values = coarse.astype(np.float32)
     paper = _closing(values, stroke)
     # At the rim that takes the brightest within reach. Continuing the picture outwards does not,
@@ -139,8 +156,11 @@ def _paper_level(coarse: np.ndarray, shape: tuple[int, int]) -> np.ndarray | flo
 
 
 def _noise(ink: np.ndarray) -> float:
-    """Estimate the standard deviation of the noise from neighbouring pixels."""
-    if ink.shape[1] < 2:
+    """Estimate the standard deviation of the noise from neighbouring pixels.
+
+    Where a digit may fill a small picture, its strokes would be taken for noise: 0.
+    """
+    if min(ink.shape) < 3 * _LEAST_REACH:
         return 0.0
     return float(np.median(np.abs(np.diff(ink, axis=1)))) * 1.4826 / 2**0.5
 

@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
+from sklearn.datasets import load_digits
 
 from digitflow.errors import ImageError
 from digitflow.images.normalising import normalise, normalise_batch
 from digitflow.images.placing import place, stroke_width, with_mnist_strokes
 from digitflow.images.reading import read_image
+from digitflow.models.predictor import Predictor
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +99,32 @@ def test_off_centre_and_dim_images_of_28_are_put_right(digits: np.ndarray) -> No
 def test_enlarged_digits_come_back(digits: np.ndarray, times: int) -> None:
     some = digits[:12] if times == 30 else digits[:40]
     assert_alike([on_paper(enlarged(digit, times)) for digit in some], some)
+
+
+@pytest.mark.parametrize("side", [20, 28, 96])
+def test_a_digit_may_fill_its_picture(digits: np.ndarray, side: int) -> None:
+    cut = []
+    for digit in digits[:60]:
+        rows, columns = np.flatnonzero(digit.any(axis=1)), np.flatnonzero(digit.any(axis=0))
+        tight = Image.fromarray(digit[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+        size = [max(1, round(length * side / max(tight.size))) for length in tight.size]
+        cut.append(np.asarray(tight.resize(size, Image.Resampling.BILINEAR)))
+    for picture in cut:
+        assert normalise(picture).polarity == "light_on_dark"
+        assert normalise(~picture).polarity == "dark_on_light"
+    assert_alike(cut, digits[:60])
+    assert_alike([~picture for picture in cut], digits[:60])
+
+
+@pytest.mark.parametrize("inverted", [False, True])
+def test_digits_of_eight_by_eight_pixels_are_read(inverted: bool) -> None:
+    counts, labels = load_digits(return_X_y=True)  # real handwriting, 0..16
+    pictures = np.rint(counts[:500].reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
+    found = [normalise(~picture if inverted else picture) for picture in pictures]
+    read = Predictor.load("mnist@pretrained").predict_proba(
+        np.stack([each.image for each in found])
+    )
+    assert (read.argmax(axis=1) == labels[:500]).mean() > 0.95
 
 
 def test_place_and_polarity_do_not_matter(digits: np.ndarray) -> None:
