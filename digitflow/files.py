@@ -30,10 +30,11 @@ def sync(path: Path) -> None:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, make_folder: bool = True) -> Iterator[Path]:
     """Give a temporary path to write to; on success it takes the place of `path` in one step.
 
-    On any error the temporary file is removed and `path` stays as it was.
+    On any error the temporary file is removed and `path` stays as it was. Its folder is made if
+    need be, unless `make_folder` is false.
 
     Raises
     ------
@@ -41,7 +42,8 @@ def replacing(path: Path) -> Iterator[Path]:
         If the folder cannot be written to.
     """
     with _as_output_error(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if make_folder:
+            path.parent.mkdir(parents=True, exist_ok=True)
         temporary = _temporary_name(path)
         temporary.touch(exist_ok=False)
         try:

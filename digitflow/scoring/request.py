@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from digitflow.errors import OutputError, UsageError
 from digitflow.models.bundle import Bundle, load_bundle
 from digitflow.models.registry import find_model
-from digitflow.scoring.plan import Shard, plan_shards
-from digitflow.scoring.table import read_facts
+from digitflow.scoring.plan import Found, walk
+from digitflow.scoring.table import FORMAT_VERSION, has_columns, read_facts
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,36 @@ class Request:
     output: Path  # the table, absolute
     bundle: Bundle  # the model
     workers: int  # processes, at least 1
-    shards: Iterator[Shard]  # the plan, at least one shard; to be consumed once
+    multi: bool  # several digits in each picture
+    keep_removed: bool  # rows of files that are gone stay
+    found: Iterator[Found]  # the walk, at least one file; to be consumed once
+    earlier: dict[str, Any] | None  # the facts of the table that lies at the output
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the new table's metadata will say of its model and run, but the run's name."""
+        bundle = self.bundle
+        return {
+            "format_version": FORMAT_VERSION,
+            "model": {
+                "name": bundle.name,
+                "version": bundle.version,
+                "model_id": bundle.model_id,
+                "class_names": bundle.class_names,
+                "uncertain_below": bundle.uncertain_below,
+            },
+            "run": {"folder": os.fspath(self.images), "multi": self.multi},
+        }
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What two runs have in common that give a file the same rows."""
+        return _identity(self.facts)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the earlier table's rows are as this run would give them."""
+        return self.earlier is not None and _identity(self.earlier) == self.identity
 
 
 def check_request(
@@ -30,12 +60,15 @@ def check_request(
     output: Path | str,
     model: str | None = None,
     workers: int | None = None,
+    *,
+    multi: bool = False,
+    keep_removed: bool = False,
 ) -> Request:
     """Check everything that can be known of a run before it begins; nothing is written.
 
     Parameters
     ----------
-    images, output, model, workers
+    images, output, model, workers, multi, keep_removed
         As `digitflow.scoring.folder.score_folder` takes them.
 
     Returns
@@ -52,11 +85,18 @@ def check_request(
     folder, table = _checked_folder(images), _checked_output(output)
     bundle = load_bundle(find_model(model))
     inside = os.fsencode(table.relative_to(folder)) if table.is_relative_to(folder) else None
-    shards = plan_shards(os.fsencode(folder), skip=inside)
-    first = next(shards, None)
+    found = walk(os.fsencode(folder), skip=inside)
+    first = next(found, None)
     if first is None:
         raise UsageError(f"{images}: holds no files (hidden ones are left out); nothing to score")
-    return Request(folder, table, bundle, workers, chain([first], shards))
+    earlier = read_facts(table) if table.exists() else None
+    if earlier and not has_columns(table, len(bundle.class_names)):
+        earlier["format_version"] = None  # someone changed it
+    files = chain([first], found)
+    request = Request(folder, table, bundle, workers, multi, keep_removed, files, earlier)
+    if keep_removed and earlier is not None:
+        _check_that_rows_can_stay(request)
+    return request
 
 
 def why_not_written(output: Path | str, error: OSError) -> str:
@@ -108,3 +148,26 @@ def _checked_output(output: Path | str) -> Path:
     except OSError as error:
         raise OutputError(why_not_written(output, error)) from error
     return path
+
+
+def _identity(facts: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "format_version": facts.get("format_version"),
+        "model_id": facts.get("model", {}).get("model_id"),
+        **{name: facts.get("run", {}).get(name) for name in ("folder", "multi")},
+    }
+
+
+def _check_that_rows_can_stay(request: Request) -> None:
+    """Refuse to keep rows that have no place in the new table."""
+    now, earlier = request.facts, request.earlier or {}
+    for what, was, would_be in [
+        ("folder", earlier.get("run", {}).get("folder"), now["run"]["folder"]),
+        ("classes", earlier.get("model", {}).get("class_names"), [*now["model"]["class_names"]]),
+        ("columns", earlier.get("format_version"), now["format_version"]),
+    ]:
+        if was != would_be:
+            raise UsageError(
+                f"{request.output}: rows of another {what} ({was}) cannot stay beside new ones; "
+                "leave out --keep-removed or name another output"
+            )

@@ -5,6 +5,7 @@ travels between processes.
 """
 
 import os
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -82,9 +83,11 @@ def score_shard(shard: Shard, options: ShardOptions, part: Path) -> ShardSummary
         If the part cannot be written.
     """
     predictor = _load_predictor(options.model_folder, options.model_id)
+    scored_at = time.time_ns() // 1000
     rows = score_files(shard, predictor, options.multi)
     bundle = predictor.bundle
-    write_part(table_of(rows, len(bundle.class_names), bundle.model_id, options.run_id), part)
+    n_classes = len(bundle.class_names)
+    write_part(table_of(rows, n_classes, bundle.model_id, options.run_id, scored_at), part)
     return ShardSummary(
         number=shard.number,
         part=part,

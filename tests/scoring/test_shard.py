@@ -14,7 +14,7 @@ from digitflow.images.normalising import normalise, normalise_batch
 from digitflow.models.bundle import load_bundle
 from digitflow.models.registry import find_model
 from digitflow.scoring import shard as shard_module
-from digitflow.scoring.plan import Found, Shard, plan_shards
+from digitflow.scoring.plan import Found, Shard, plan_shards, walk
 from digitflow.scoring.shard import ShardOptions, score_files, score_shard
 from digitflow.scoring.table import Row
 
@@ -52,7 +52,8 @@ def drawing(size: int = 28, *, ink: int = 0, paper: int = 255) -> Image.Image:
 
 
 def shard_of(folder: Path) -> Shard:
-    (shard,) = plan_shards(os.fsencode(folder))
+    name = os.fsencode(folder)
+    (shard,) = plan_shards(name, walk(name))
     return shard
 
 
