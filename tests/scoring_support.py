@@ -18,6 +18,8 @@ def settle(folder: Path, seconds: int = 1_700_000_000) -> None:
 
 def frame_of(path: Path) -> pd.DataFrame:
     frame = parquet.read_table(path).to_pandas()
+    words = frame.select_dtypes("category").columns
+    frame[words] = frame[words].astype(object)  # the order of the words is nobody's business
     frame["probabilities"] = [None if p is None else p.tobytes() for p in frame["probabilities"]]
     return frame
 

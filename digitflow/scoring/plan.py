@@ -114,21 +114,21 @@ def walk(folder: bytes, skip: bytes | None = None) -> Iterator[Found]:
         where = os.fsdecode(folder)
         raise UsageError(f"{where}: cannot be listed ({error.strerror}); name another") from error
     while levels:
-        path = next(levels[-1], None)
-        if path is None:
-            levels.pop()
-            continue
-        if path == skip:
-            continue
-        try:
-            facts = os.lstat(folder + b"/" + path)
-            if stat.S_ISDIR(facts.st_mode):
-                levels.append(_children(folder, path))
+        for path in levels[-1]:
+            if path == skip:
+                continue
+            try:
+                facts = os.lstat(folder + b"/" + path)
+                if stat.S_ISDIR(facts.st_mode):
+                    levels.append(_children(folder, path))
+                    break
+            except OSError as error:
+                yield Found(path, problem=_out_of_reach(error))
             else:
                 problem = _unless_regular(facts.st_mode)
                 yield Found(path, facts.st_size, facts.st_mtime_ns, problem)
-        except OSError as error:
-            yield Found(path, problem=_out_of_reach(error))
+        else:
+            levels.pop()
 
 
 def _children(folder: bytes, path: bytes) -> Iterator[bytes]:

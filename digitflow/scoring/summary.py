@@ -53,6 +53,7 @@ class ScoreSummary:
             "removed": self.n_removed,
         }
         all_scored = self.n_scored == self.n_files and not self.n_removed
+        speed = f"{self.images_per_second:,.0f} images/s, {self.seconds:.1f} s in all"
         # Its name need not be valid text, which a strict console would refuse.
         output = os.fsencode(self.output).decode(errors="backslashreplace")
         lines = [
@@ -61,7 +62,7 @@ class ScoreSummary:
             ("status", _counts(self.statuses)),
             ("reasons", _counts(self.reasons)),
             ("digits", _counts(self.labels)),
-            ("speed", f"{self.images_per_second:,.0f} images/s, {self.seconds:.1f} s in all"),
+            ("speed", speed if self.n_scored else f"{self.seconds:.1f} s in all"),
             ("model", f"{self.model}@{self.version} ({self.model_id[:12]})"),
             ("table", f"{output} (unchanged)" if self.unchanged else output),
         ]
