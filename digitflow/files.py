@@ -66,6 +66,16 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
+def why_not_written(path: Path | str, error: OSError) -> str:
+    """Return the line that tells why a file could not be written, and how much space there is."""
+    try:
+        free = f"{shutil.disk_usage(Path(path).parent).free / 1e6:.0f} MB are free there"
+    except OSError:
+        free = "its folder is out of reach"
+    why = error.strerror or str(error)
+    return f"{path}: cannot be written ({why}); {free}, mend that or choose another place"
+
+
 @contextmanager
 def building_folder(path: Path) -> Iterator[Path]:
     """Give a temporary folder to fill; on success it becomes `path` in one step.
@@ -99,8 +109,7 @@ def _as_output_error(path: Path) -> Iterator[None]:
     except DigitflowError:
         raise
     except OSError as error:
-        why = error.strerror or str(error)
-        raise OutputError(f"{path}: cannot be written ({why}); choose another place") from error
+        raise OutputError(why_not_written(path, error)) from error
 
 
 def _temporary_name(path: Path) -> Path:

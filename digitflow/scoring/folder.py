@@ -11,10 +11,11 @@ from functools import partial
 from pathlib import Path
 
 from digitflow.errors import DigitflowError, OutputError
+from digitflow.files import why_not_written
 from digitflow.scoring.assembling import assembled
 from digitflow.scoring.known import SCORED, TABLE, Comparison, Source
 from digitflow.scoring.plan import Shard, plan_shards
-from digitflow.scoring.request import Request, check_request, why_not_written
+from digitflow.scoring.request import Request, check_request
 from digitflow.scoring.shard import ShardOptions, ShardSummary
 from digitflow.scoring.summary import ScoreSummary
 from digitflow.scoring.table import COUNTED, RowCounts, is_whole, read_rows, write_table

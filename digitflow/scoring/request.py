@@ -1,7 +1,6 @@
 """What is asked of a scoring run, checked before anything is begun."""
 
 import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from digitflow.errors import OutputError, UsageError
+from digitflow.files import why_not_written
 from digitflow.models.bundle import Bundle, load_bundle
 from digitflow.models.registry import find_model
 from digitflow.scoring.plan import Found, walk
@@ -97,15 +97,6 @@ def check_request(
     if keep_removed and earlier is not None:
         _check_that_rows_can_stay(request)
     return request
-
-
-def why_not_written(output: Path | str, error: OSError) -> str:
-    """Return the line that tells why a table could not be written, and how much space there is."""
-    try:
-        free = f"{shutil.disk_usage(Path(output).parent).free / 1e6:.0f} MB are free there"
-    except OSError:
-        free = "its folder is out of reach"
-    return f"{output}: cannot be written ({error.strerror or error}); {free}, choose another place"
 
 
 def _checked_workers(workers: int | None) -> int:

@@ -1,12 +1,16 @@
 """What the tests of whole folders share."""
 
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 from scoring_support import settle
+from support import change_manifest
+
+from digitflow.models.registry import find_model
 
 
 @pytest.fixture
@@ -35,3 +39,11 @@ def output(tmp_path: Path) -> Path:
     folder = tmp_path / "tables"
     folder.mkdir()
     return folder / "out.parquet"
+
+
+@pytest.fixture
+def other_model(tmp_path: Path) -> Path:
+    """The shipped model under another version, and so with another `model_id`."""
+    folder = shutil.copytree(find_model(None), tmp_path / "mnist" / "other")
+    change_manifest(folder, version="other")
+    return folder

@@ -142,18 +142,18 @@ def test_fresh_scores_everything_but_can_keep_what_is_gone(images: Path, output:
 
 
 def test_other_options_and_models_score_everything(
-    images: Path, output: Path, bundle_folder: Path
+    images: Path, output: Path, other_model: Path
 ) -> None:
     score_folder(images, output)
     multi = score_folder(images, output, multi=True)
     assert multi.n_kept == 0
     again = score_folder(images, output, multi=True)
     assert work_of(again) == (BROKEN, READABLE, 0)
-    other = score_folder(images, output, multi=True, model=str(bundle_folder))
+    other = score_folder(images, output, multi=True, model=str(other_model))
     assert other.n_kept == 0
     assert set(frame_of(output)["model_id"]) == {other.model_id}
     images.rename(images.with_name("moved"))
-    assert score_folder(images.with_name("moved"), output, model=str(bundle_folder)).n_kept == 0
+    assert score_folder(images.with_name("moved"), output, model=str(other_model)).n_kept == 0
 
 
 def test_several_rows_of_a_file_stay_together(images: Path, output: Path) -> None:
