@@ -15,7 +15,7 @@ from digitflow.files import why_not_written
 from digitflow.scoring.assembling import assembled
 from digitflow.scoring.known import SCORED, TABLE, Comparison, Source
 from digitflow.scoring.plan import Shard, plan_shards
-from digitflow.scoring.request import Request, check_request
+from digitflow.scoring.request import Request, check_request, identity_in, read_earlier
 from digitflow.scoring.shard import ShardOptions, ShardSummary
 from digitflow.scoring.summary import ScoreSummary
 from digitflow.scoring.table import COUNTED, RowCounts, is_whole, read_rows, write_table
@@ -124,9 +124,11 @@ def _as_output_error(output: Path) -> Iterator[None]:
 
 def _comparison(request: Request, begun: Begun) -> Comparison:
     """Set the files of the folder beside the rows of the earlier table and of interrupted runs."""
-    trusted = request.goes_on and not begun.fresh
-    readable = request.earlier is not None and (trusted or request.keep_removed)
-    table = Source([request.output] if readable else [], trusted)
+    earlier = read_earlier(request)
+    as_now = earlier is not None and identity_in(earlier) == request.identity
+    trusted = as_now and not begun.fresh
+    is_known = trusted or (request.keep_removed and earlier is not None)
+    table = Source([request.output] if is_known else [], trusted)
     return Comparison(table, map(Source, begun.left), request.keep_removed)
 
 

@@ -26,7 +26,6 @@ class Request:
     multi: bool  # several digits in each picture
     keep_removed: bool  # rows of files that are gone stay
     found: Iterator[Found]  # the walk, at least one file; to be consumed once
-    earlier: dict[str, Any] | None  # the facts of the table that lies at the output
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -47,12 +46,7 @@ class Request:
     @property
     def identity(self) -> dict[str, Any]:
         """What two runs have in common that give a file the same rows."""
-        return _identity(self.facts)
-
-    @property
-    def goes_on(self) -> bool:
-        """Whether the earlier table's rows are as this run would give them."""
-        return self.earlier is not None and _identity(self.earlier) == self.identity
+        return identity_in(self.facts)
 
 
 def check_request(
@@ -89,14 +83,42 @@ def check_request(
     first = next(found, None)
     if first is None:
         raise UsageError(f"{images}: holds no files (hidden ones are left out); nothing to score")
-    earlier = read_facts(table) if table.exists() else None
-    if earlier and not has_columns(table, len(bundle.class_names)):
-        earlier["format_version"] = None  # someone changed it
     files = chain([first], found)
-    request = Request(folder, table, bundle, workers, multi, keep_removed, files, earlier)
-    if keep_removed and earlier is not None:
-        _check_that_rows_can_stay(request)
+    request = Request(folder, table, bundle, workers, multi, keep_removed, files)
+    read_earlier(request)
     return request
+
+
+def read_earlier(request: Request) -> dict[str, Any] | None:
+    """Return the facts of the table that lies at the output, or None where there is none.
+
+    To be called again when the output is locked: another run may have made it anew meanwhile.
+
+    Raises
+    ------
+    UsageError
+        If rows of it are to be kept that have no place in the new table.
+    OSError
+        If it cannot be read.
+    """
+    output = request.output
+    earlier = read_facts(output) if output.exists() else None
+    if earlier is None:
+        return None
+    if not has_columns(output, len(request.bundle.class_names)):
+        earlier["format_version"] = None  # someone changed it
+    if request.keep_removed:
+        _check_that_rows_can_stay(request, earlier)
+    return earlier
+
+
+def identity_in(facts: dict[str, Any]) -> dict[str, Any]:
+    """Return what a table's facts say of the identity of its run (see `Request.identity`)."""
+    return {
+        "format_version": facts.get("format_version"),
+        "model_id": facts.get("model", {}).get("model_id"),
+        **{name: facts.get("run", {}).get(name) for name in ("folder", "multi")},
+    }
 
 
 def _checked_workers(workers: int | None) -> int:
@@ -141,17 +163,8 @@ def _checked_output(output: Path | str) -> Path:
     return path
 
 
-def _identity(facts: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "format_version": facts.get("format_version"),
-        "model_id": facts.get("model", {}).get("model_id"),
-        **{name: facts.get("run", {}).get(name) for name in ("folder", "multi")},
-    }
-
-
-def _check_that_rows_can_stay(request: Request) -> None:
-    """Refuse to keep rows that have no place in the new table."""
-    now, earlier = request.facts, request.earlier or {}
+def _check_that_rows_can_stay(request: Request, earlier: dict[str, Any]) -> None:
+    now = request.facts
     for what, was, would_be in [
         ("folder", earlier.get("run", {}).get("folder"), now["run"]["folder"]),
         ("classes", earlier.get("model", {}).get("class_names"), [*now["model"]["class_names"]]),

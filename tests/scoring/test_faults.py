@@ -18,7 +18,7 @@ from scoring_support import frame_of, same_rows
 from support import change_manifest
 
 from digitflow.errors import BundleError, OutputError, in_one_line
-from digitflow.scoring import plan, shard, workers
+from digitflow.scoring import folder, plan, shard, workers
 from digitflow.scoring.folder import score_folder
 
 
@@ -101,8 +101,8 @@ def test_whatever_call_fails_is_told_and_the_next_run_ends_as_it_should(
     assert number > 1
 
 
-def _empty(folder: Path) -> None:
-    for leftover in folder.iterdir():
+def _empty(place: Path) -> None:
+    for leftover in place.iterdir():
         if leftover.is_dir():
             shutil.rmtree(leftover)
         else:
@@ -189,6 +189,24 @@ def test_a_model_that_changes_in_the_middle_ends_the_run_and_costs_nothing(
     assert set(frame_of(output)["model_id"]) == {second.model_id} != {first.model_id}
     (other_model / "manifest.json").write_bytes(manifest)
     assert score_folder(images, output, model=str(other_model)).model_id == first.model_id
+
+
+def test_a_table_that_another_run_makes_at_the_last_moment_is_not_mistaken(
+    images: Path, output: Path, other_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    score_folder(images, output, workers=1)
+    other = output.with_name("other.parquet")
+    score_folder(images, other, model=str(other_model), workers=1)
+    lock = folder.working_folder
+
+    def comes_late(*arguments: object) -> object:
+        other.rename(output)
+        return lock(*arguments)
+
+    monkeypatch.setattr(folder, "working_folder", comes_late)
+    summary = score_folder(images, output, workers=1)
+    assert summary.n_kept == 0
+    assert set(frame_of(output)["model_id"]) == {summary.model_id}
 
 
 def test_an_interrupted_fresh_run_is_finished_by_one_without_fresh(
