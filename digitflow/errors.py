@@ -81,5 +81,13 @@ class ImageError(DigitflowError, ValueError):
 
 
 def in_one_line(message: str, error: BaseException) -> str:
-    """Return a message with what was noted on the error's way (see `BaseException.add_note`)."""
-    return "; ".join([message, *getattr(error, "__notes__", [])])
+    """Return a message with what was noted on the error's way (see `BaseException.add_note`).
+
+    The error may have taken the place of others, as Prefect's own does on SIGTERM.
+    """
+    said = [message]
+    link: BaseException | None = error
+    while link is not None:
+        said += getattr(link, "__notes__", [])
+        link = link.__cause__ or link.__context__
+    return "; ".join(dict.fromkeys(said))
