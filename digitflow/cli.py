@@ -1,25 +1,28 @@
 """The command line: a thin door to the library.
 
-Exit codes: 0 done; 1 failed; 2 wrong usage; 3 done, but some images could not be read; 4 damaged
-model; 5 data unavailable or damaged; 6 output cannot be written; 130 interrupted; 143 terminated.
+Exit codes: 0 done; 1 failed; 2 wrong usage; 3 done, but some images could not be read (with
+--max-error-rate: too many); 4 damaged model; 5 data unavailable or damaged; 6 output cannot be
+written; 130 interrupted; 143 terminated.
 """
 
 import argparse
+import contextlib
 import io
 import json
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from digitflow import __version__
-from digitflow.errors import DigitflowError, ImageError, OutputError, UsageError
+from digitflow.errors import DigitflowError, ImageError, OutputError, UsageError, in_one_line
 
 if TYPE_CHECKING:
     from digitflow.models.reader import Reading
+    from digitflow.scoring.summary import ScoreSummary
 
 UNREADABLE_IMAGES = ImageError.exit_code
 _INTERRUPTED = 128 + signal.SIGINT
@@ -37,11 +40,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         exit_code = options.run(options)
         sys.stdout.flush()
     except DigitflowError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {in_one_line(str(error), error)}", file=sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+    except KeyboardInterrupt as error:
+        print(in_one_line("interrupted", error), file=sys.stderr)
         return _INTERRUPTED
+    except SystemExit as error:  # by SIGTERM
+        print(in_one_line("terminated", error), file=sys.stderr)
+        return _TERMINATED
     except BrokenPipeError:
         # The reader of our output went away, as `head` does: nothing is wrong.
         _discard_output()
@@ -59,7 +65,6 @@ def _discard_output() -> None:
 
 
 def _leave(signum: int, frame: FrameType | None) -> None:
-    print("terminated", file=sys.stderr)
     sys.exit(_TERMINATED)
 
 
@@ -105,6 +110,28 @@ def add_score_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--multi", action="store_true", help="several digits in a picture; a row for each"
     )
+    parser.add_argument(
+        "--fresh", action="store_true", help="score everything anew, whatever is known already"
+    )
+    parser.add_argument(
+        "--keep-removed", action="store_true", help="keep the rows of files that are gone"
+    )
+    parser.add_argument(
+        "--max-error-rate",
+        type=_share,
+        metavar="SHARE",
+        help="end with 3 only if a larger share of the files cannot be read, 0 to 1 (default: 0)",
+    )
+    parser.add_argument(
+        "--summary", metavar="FILE", help="write the summary as JSON; - prints it instead of words"
+    )
+
+
+def _share(text: str) -> float:
+    with contextlib.suppress(ValueError):
+        if 0 <= float(text) <= 1:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is no share; give a number from 0 to 1")
 
 
 def _add_models(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -199,16 +226,40 @@ def _in_words(reading: "Reading") -> str:
 
 def _score(options: argparse.Namespace) -> int:
     from digitflow.scoring.folder import score_folder
+    from digitflow.scoring.summary import check_summary_file
 
+    check_summary_file(options.summary, options.images, options.output)
     summary = score_folder(
         options.images,
         options.output,
         model=options.model,
         workers=options.workers,
         multi=options.multi,
+        fresh=options.fresh,
+        keep_removed=options.keep_removed,
     )
-    print(summary.in_words())
-    return UNREADABLE_IMAGES if summary.statuses.get("error") else 0
+    tell_summary(summary, options.summary, options.max_error_rate)
+    return score_exit_code(summary, options.max_error_rate)
+
+
+def tell_summary(
+    summary: "ScoreSummary",
+    file: str | None,
+    max_error_rate: float | None,
+    say: Callable[[str], None] = print,
+) -> None:
+    """Write and print what a scoring run did; an error if too many images could not be read."""
+    from digitflow.scoring.summary import CONSOLE, check_error_rate, write_summary
+
+    if file not in (None, CONSOLE):
+        write_summary(summary, file)
+    say(summary.as_json() if file == CONSOLE else summary.in_words())
+    check_error_rate(summary, max_error_rate)
+
+
+def score_exit_code(summary: "ScoreSummary", max_error_rate: float | None) -> int:
+    """Return the exit code of a scoring run that is done, and has not failed by its error rate."""
+    return UNREADABLE_IMAGES if summary.error_rate and max_error_rate is None else 0
 
 
 def _list_models(options: argparse.Namespace) -> int:

@@ -47,6 +47,12 @@ class OutputError(DigitflowError, OSError):
     exit_code = 6
 
 
+class UnreadableImagesError(DigitflowError, ValueError):
+    """More images than allowed could not be read; all else was done."""
+
+    exit_code = 3
+
+
 class TrainingError(DigitflowError, RuntimeError):
     """A fit that went wrong, for example a loss that is no longer finite."""
 
@@ -72,3 +78,16 @@ class ImageError(DigitflowError, ValueError):
     def __reduce__(self) -> tuple[type["ImageError"], tuple[str, str]]:
         """Pickle with both arguments, so that a worker process can raise it."""
         return type(self), (self.reason, self.message)
+
+
+def in_one_line(message: str, error: BaseException) -> str:
+    """Return a message with what was noted on the error's way (see `BaseException.add_note`).
+
+    The error may have taken the place of others, as Prefect's own does on SIGTERM.
+    """
+    said = [message]
+    link: BaseException | None = error
+    while link is not None:
+        said += getattr(link, "__notes__", [])
+        link = link.__cause__ or link.__context__
+    return "; ".join(dict.fromkeys(said))

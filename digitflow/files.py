@@ -30,10 +30,11 @@ def sync(path: Path) -> None:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, make_folder: bool = True) -> Iterator[Path]:
     """Give a temporary path to write to; on success it takes the place of `path` in one step.
 
-    On any error the temporary file is removed and `path` stays as it was.
+    On any error the temporary file is removed and `path` stays as it was. Its folder is made if
+    need be, unless `make_folder` is false.
 
     Raises
     ------
@@ -41,7 +42,8 @@ def replacing(path: Path) -> Iterator[Path]:
         If the folder cannot be written to.
     """
     with _as_output_error(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if make_folder:
+            path.parent.mkdir(parents=True, exist_ok=True)
         temporary = _temporary_name(path)
         temporary.touch(exist_ok=False)
         try:
@@ -62,6 +64,16 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a small text file (UTF-8) in one step."""
     write_bytes(path, text.encode())
+
+
+def why_not_written(path: Path | str, error: OSError) -> str:
+    """Return the line that tells why a file could not be written, and how much space there is."""
+    try:
+        free = f"{shutil.disk_usage(Path(path).parent).free / 1e6:.0f} MB are free there"
+    except OSError:
+        free = "its folder is out of reach"
+    why = error.strerror or str(error)
+    return f"{path}: cannot be written ({why}); {free}, mend that or choose another place"
 
 
 @contextmanager
@@ -97,8 +109,7 @@ def _as_output_error(path: Path) -> Iterator[None]:
     except DigitflowError:
         raise
     except OSError as error:
-        why = error.strerror or str(error)
-        raise OutputError(f"{path}: cannot be written ({why}); choose another place") from error
+        raise OutputError(why_not_written(path, error)) from error
 
 
 def _temporary_name(path: Path) -> Path:

@@ -34,7 +34,7 @@ from prefect.client.schemas.objects import State, TaskRun  # noqa: E402
 from prefect.exceptions import MissingContextError  # noqa: E402
 from prefect.tasks import Task  # noqa: E402
 
-from digitflow.errors import DatasetUnavailableError, DigitflowError  # noqa: E402
+from digitflow.errors import DatasetUnavailableError, DigitflowError, in_one_line  # noqa: E402
 
 Result = TypeVar("Result")
 
@@ -54,11 +54,15 @@ def run_script(flow: Callable[[], Result]) -> Result:
     try:
         return flow()
     except DigitflowError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {in_one_line(str(error), error)}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+    except KeyboardInterrupt as error:
+        print(in_one_line("interrupted", error), file=sys.stderr)
         sys.exit(_INTERRUPTED)
+    except SystemExit as error:
+        if error.code == _TERMINATED:
+            print(in_one_line("terminated", error), file=sys.stderr)
+        raise
 
 
 def say(line: str) -> None:
@@ -74,7 +78,6 @@ def is_transient(task: "Task[..., object]", run: TaskRun, state: State[object]) 
 
 
 def _leave(signum: int, frame: FrameType | None) -> None:
-    print("terminated", file=sys.stderr)
     # An ordinary exit: Prefect stops its temporary server, joblib its workers.
     sys.exit(_TERMINATED)
 

@@ -5,23 +5,23 @@ python flows/score_folder.py images/ out.parquet
 
 import argparse
 import sys
+from typing import Any
 
 from orchestration import run_script, say  # sets Prefect's defaults: comes first
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
 
-from digitflow.cli import UNREADABLE_IMAGES, add_score_arguments
+from digitflow.cli import add_score_arguments, score_exit_code, tell_summary
 from digitflow.errors import UsageError
-from digitflow.scoring.folder import ScoreSummary, score_folder
+from digitflow.scoring.folder import score_folder
 from digitflow.scoring.request import check_request
+from digitflow.scoring.summary import ScoreSummary, check_summary_file
 
 
 @task
-def score(
-    images: str, output: str, model: str | None, workers: int | None, multi: bool
-) -> ScoreSummary:
+def score(images: str, output: str, **options: Any) -> ScoreSummary:
     """Score the folder; one task for all of it, which spreads the work over processes itself."""
-    return score_folder(images, output, model=model, workers=workers, multi=multi)
+    return score_folder(images, output, **options)
 
 
 @task
@@ -41,12 +41,29 @@ def score_images(
     model: str | None = None,
     workers: int | None = None,
     multi: bool = False,
+    fresh: bool = False,
+    keep_removed: bool = False,
+    max_error_rate: float | None = None,
+    summary: str | None = None,
 ) -> ScoreSummary:
-    """Score every image of a folder into one Parquet table, at least one row for each file."""
-    summary = score(images, output, model, workers, multi)
-    publish(summary)
-    say(summary.in_words())
-    return summary
+    """Score every image of a folder into one Parquet table, at least one row for each file.
+
+    With `max_error_rate`, the run fails where a larger share of the files cannot be read; the
+    table is complete all the same.
+    """
+    check_summary_file(summary, images, output)
+    done = score(
+        images,
+        output,
+        model=model,
+        workers=workers,
+        multi=multi,
+        fresh=fresh,
+        keep_removed=keep_removed,
+    )
+    publish(done)
+    tell_summary(done, summary, max_error_rate, say)
+    return done
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -54,8 +71,8 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description="Score every image of a folder into one Parquet table, as a Prefect flow.",
         epilog="Exit codes: 0 done; 2 wrong usage; 3 done, but some images could not be read (each "
-        "has its row); 4 damaged model; 6 output cannot be written; 130 interrupted; 143 "
-        "terminated.",
+        "has its row; with --max-error-rate: too many); 4 damaged model; 6 output cannot be "
+        "written; 130 interrupted; 143 terminated.",
     )
     add_score_arguments(parser)
     return parser.parse_args()
@@ -76,13 +93,21 @@ def main() -> None:
 
     def checked_run() -> ScoreSummary:
         # Before Prefect's server is started: what cannot work is said at once.
-        check_request(options.images, options.output, options.model, options.workers)
+        check_request(
+            options.images,
+            options.output,
+            options.model,
+            options.workers,
+            multi=options.multi,
+            keep_removed=options.keep_removed,
+        )
+        check_summary_file(options.summary, options.images, options.output)
         for path in (options.images, options.output):
             _check_text(path)
         return score_images(**vars(options))
 
     summary = run_script(checked_run)
-    sys.exit(UNREADABLE_IMAGES if summary.statuses.get("error") else 0)
+    sys.exit(score_exit_code(summary, options.max_error_rate))
 
 
 if __name__ == "__main__":

@@ -110,9 +110,39 @@ def test_score_ends_with_3_where_an_image_could_not_be_read(digit_images: Path, 
     assert (tmp_path / "out.parquet").exists()
 
 
+def test_score_ends_as_its_error_rate_and_summary_say(digit_images: Path, tmp_path: Path, capsys):
+    folder = shutil.copytree(digit_images, tmp_path / "images")
+    (folder / "broken.png").write_bytes(b"no image")
+    score = ["score", str(folder), str(tmp_path / "out.parquet")]
+
+    assert main([*score, "--max-error-rate", "0.1", "--summary", str(tmp_path / "s.json")]) == 0
+    summary = json.loads((tmp_path / "s.json").read_text())
+    assert (summary["n_files"], summary["statuses"]["error"]) == (13, 1)
+    assert capsys.readouterr().out.startswith("files    13, 13 rows\n")
+
+    assert main([*score, "--max-error-rate", "0.05", "--summary", "-"]) == 3
+    said = capsys.readouterr()
+    assert json.loads(said.out)["error_rate"] == 1 / 13
+    assert said.err.startswith("error: 1 of 13 files could not be read, a share above 0.05; ")
+    assert said.err.count("\n") == 1
+
+    assert main(score) == 3
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("share", ["1.1", "-0.1", "nan", "many"])
+def test_an_error_rate_is_a_share(share: str, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["score", "images", "out.parquet", f"--max-error-rate={share}"])
+
+    assert end.value.code == 2
+    assert "is no share; give a number from 0 to 1" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "exit_code", "message"),
     [
+        (["score", "images", "out.parquet", "--summary", "images/s.json"], 2, "among the images"),
         (["score", "no-such-folder", "out.parquet"], 2, "no-such-folder"),
         (["score", "empty", "out.parquet"], 2, "no files"),
         (["score", "images", "none/out.parquet"], 6, "does not exist"),

@@ -4,58 +4,23 @@ import os
 import secrets
 import sys
 import time
-from collections import Counter
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import closing
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from digitflow.errors import OutputError
-from digitflow.models.bundle import Bundle
-from digitflow.scoring.plan import Shard
-from digitflow.scoring.request import check_request, why_not_written
+from digitflow.errors import DigitflowError, OutputError
+from digitflow.files import why_not_written
+from digitflow.scoring.assembling import assembled
+from digitflow.scoring.known import SCORED, TABLE, Comparison, Source
+from digitflow.scoring.plan import Shard, plan_shards
+from digitflow.scoring.request import Request, check_request, identity_in, read_earlier
 from digitflow.scoring.shard import ShardOptions, ShardSummary
-from digitflow.scoring.table import assemble
+from digitflow.scoring.summary import ScoreSummary
+from digitflow.scoring.table import COUNTED, RowCounts, is_whole, read_rows, write_table
 from digitflow.scoring.workers import Job, score_shards
-from digitflow.scoring.working import working_folder
-
-
-@dataclass(frozen=True)
-class ScoreSummary:
-    """What a run did."""
-
-    output: Path  # the scored table
-    run_id: str
-    model: str  # name
-    version: str
-    model_id: str
-    n_files: int
-    n_rows: int
-    statuses: dict[str, int]  # rows by status
-    reasons: dict[str, int]  # rows that are not `ok`, by reason
-    labels: dict[str, int]  # rows that were read, by label
-    seconds: float  # from the call to the finished table
-
-    @property
-    def images_per_second(self) -> float:
-        """How many files were accounted for in a second."""
-        return self.n_files / self.seconds
-
-    def in_words(self) -> str:
-        """Return the summary as lines for a person."""
-        lines = [
-            ("files", f"{self.n_files:,}, {self.n_rows:,} rows"),
-            ("status", _counts(self.statuses)),
-            ("reasons", _counts(self.reasons)),
-            ("digits", _counts(self.labels)),
-            ("speed", f"{self.images_per_second:,.0f} images/s, {self.seconds:.1f} s in all"),
-            ("model", f"{self.model}@{self.version} ({self.model_id[:12]})"),
-            # Its name need not be valid text, which a strict console would refuse.
-            ("table", os.fsencode(self.output).decode(errors="backslashreplace")),
-        ]
-        return "\n".join(f"{what:<8} {said}" for what, said in lines if said)
+from digitflow.scoring.working import Begun, begin, working_folder
 
 
 def score_folder(
@@ -65,13 +30,19 @@ def score_folder(
     model: str | None = None,
     workers: int | None = None,
     multi: bool = False,
+    fresh: bool = False,
+    keep_removed: bool = False,
     run_id: str | None = None,
     progress: bool | None = None,
 ) -> ScoreSummary:
     """Score every file of a folder into a Parquet table, at least one row for each.
 
     The table appears whole, at the end; until then, and whenever something fails, what was at
-    `output` stays as it is.
+    `output` stays as it is. What a run has finished when it is killed, the next one takes up.
+
+    Where `output` is a table of the same folder, model and options, a file's rows stay unless its
+    size or time of change differ, it could not be read, or it was changed within two seconds of
+    its scoring: the table is always what scoring everything anew would give.
 
     Parameters
     ----------
@@ -88,8 +59,12 @@ def score_folder(
     multi : bool
         Look for several digits in each picture, and give each its row: `segment` counts them in
         reading order. Default: each picture shows one.
+    fresh : bool
+        Score everything anew, whatever is known.
+    keep_removed : bool
+        Keep the rows of files that are gone. Default: they go with their files.
     run_id : str, optional
-        What the table calls this run. Default: the time and a few random digits.
+        What the rows scored now call this run. Default: the time and a few random digits.
     progress : bool, optional
         Whether to show a progress bar on standard error. Default: where that is a terminal.
 
@@ -101,15 +76,15 @@ def score_folder(
     Raises
     ------
     UsageError
-        If `images` is missing, is not a folder, cannot be listed or holds no file, or `workers`
-        is less than 1.
+        If `images` is missing, is not a folder, cannot be listed or holds no file, `workers` is
+        less than 1, or rows that are to be kept are of another folder or of other classes.
     OutputError
-        If `output` is a folder, is a file but not a scored table, or cannot be written, or
-        another run is writing it.
+        If `output` is a folder, is a file but not a scored table, is damaged, or cannot be
+        written, or another run is writing it.
     UnknownModelError
         If there is no such model.
     BundleError
-        If the model is damaged.
+        If the model is damaged, or was changed during the run.
 
     Examples
     --------
@@ -119,21 +94,56 @@ def score_folder(
     {'ok': 9870, 'uncertain': 130}
     """
     started = time.perf_counter()
-    request = check_request(images, output, model, workers)
-    bundle, output = request.bundle, request.output
+    request = check_request(images, output, model, workers, multi=multi, keep_removed=keep_removed)
     run_id = run_id or f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
-    options = ShardOptions(bundle.folder.resolve(), bundle.model_id, run_id, multi)
-    with working_folder(output) as work:
-        # No other run's parts lie there, not even those that an orphaned worker still writes.
-        job = Job(options, work / secrets.token_hex(4), request.workers)
-        with closing(_with_progress(job, request.shards, progress)) as finished:
-            done = sorted(finished, key=lambda summary: summary.number)
-        try:
-            facts = _facts_of(bundle, run_id, request.images, multi)
-            assemble([each.part for each in done], output, len(bundle.class_names), facts)
-        except OSError as error:
-            raise OutputError(why_not_written(output, error)) from error
-    return _summary_of(done, output, bundle, run_id, time.perf_counter() - started)
+    with working_folder(request.output, fresh) as work, _as_output_error(request.output):
+        is_part = partial(is_whole, n_classes=len(request.bundle.class_names))
+        begun = begin(work, request.identity, fresh, is_part)
+        comparison = _comparison(request, begun)
+        scored = _scored(request, comparison, begun.parts, run_id, progress)
+        if comparison.nothing_changed():
+            counts = _counts_of(request.output)
+        else:
+            facts = request.facts
+            facts["run"]["run_id"] = run_id
+            counts = write_table(
+                assembled(comparison, scored), request.output, work / "table.parquet", facts
+            )
+    return _summary(request, run_id, comparison, counts, time.perf_counter() - started)
+
+
+@contextmanager
+def _as_output_error(output: Path) -> Iterator[None]:
+    try:
+        yield
+    except DigitflowError:
+        raise
+    except OSError as error:
+        raise OutputError(why_not_written(output, error)) from error
+
+
+def _comparison(request: Request, begun: Begun) -> Comparison:
+    """Set the files of the folder beside the rows of the earlier table and of interrupted runs."""
+    earlier = read_earlier(request)
+    as_now = earlier is not None and identity_in(earlier) == request.identity
+    trusted = as_now and not begun.fresh
+    is_known = trusted or (request.keep_removed and earlier is not None)
+    table = Source([request.output] if is_known else [], trusted)
+    return Comparison(table, map(Source, begun.left), request.keep_removed)
+
+
+def _scored(
+    request: Request, comparison: Comparison, parts: Path, run_id: str, progress: bool | None
+) -> Source:
+    """Score the files of which nothing is known, and return their parts."""
+    bundle, folder = request.bundle, os.fsencode(request.images)
+    options = ShardOptions(bundle.folder.resolve(), bundle.model_id, run_id, request.multi)
+    shards = plan_shards(folder, comparison.unknown(request.found))
+    job = Job(options, parts, request.workers)
+    with closing(_with_progress(job, shards, progress)) as finished:
+        done = sorted(finished, key=lambda summary: summary.number)
+    n_files = sum(each.n_files for each in done)
+    return Source([each.part for each in done], kept=bytearray(b"\1" * n_files))
 
 
 def _with_progress(
@@ -160,45 +170,33 @@ def _with_progress(
             yield summary
 
 
-def _facts_of(bundle: Bundle, run_id: str, images: Path, multi: bool) -> dict[str, Any]:
-    """Return what the table's metadata says of its model and run."""
-    return {
-        "model": {
-            "name": bundle.name,
-            "version": bundle.version,
-            "model_id": bundle.model_id,
-            "class_names": bundle.class_names,
-            "uncertain_below": bundle.uncertain_below,
-        },
-        "run": {"run_id": run_id, "folder": os.fspath(images), "multi": multi},
-    }
+def _counts_of(table: Path) -> RowCounts:
+    counts = RowCounts()
+    for rows in read_rows(table, COUNTED):
+        counts.add(rows)
+    return counts
 
 
-def _counts(counts: dict[str, int]) -> str:
-    return ", ".join(f"{name} {count:,}" for name, count in counts.items())
-
-
-def _summary_of(
-    done: Sequence[ShardSummary], output: Path, bundle: Bundle, run_id: str, seconds: float
+def _summary(
+    request: Request, run_id: str, comparison: Comparison, counts: RowCounts, seconds: float
 ) -> ScoreSummary:
+    origins, bundle = comparison.origins, request.bundle
+    n_scored, n_kept = origins.count(SCORED), origins.count(TABLE)
     return ScoreSummary(
-        output=output,
+        output=request.output,
         run_id=run_id,
         model=bundle.name,
         version=bundle.version,
         model_id=bundle.model_id,
-        n_files=sum(each.n_files for each in done),
-        n_rows=sum(each.n_rows for each in done),
-        statuses=_total(each.statuses for each in done),
-        reasons=_total(each.reasons for each in done),
-        labels=_total(each.labels for each in done),
+        n_files=len(origins),
+        n_rows=counts.n_rows,
+        n_scored=n_scored,
+        n_kept=n_kept,
+        n_resumed=len(origins) - n_scored - n_kept,
+        n_removed=comparison.n_removed,
+        unchanged=comparison.nothing_changed(),
+        statuses=dict(sorted(counts.statuses.items())),
+        reasons=dict(sorted(counts.reasons.items())),
+        labels=dict(sorted(counts.labels.items())),
         seconds=seconds,
     )
-
-
-def _total(counters: Iterable[Counter[str]]) -> dict[str, int]:
-    """Add counters up and sort them by name."""
-    total: Counter[str] = Counter()
-    for counter in counters:
-        total.update(counter)
-    return dict(sorted(total.items()))

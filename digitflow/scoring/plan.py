@@ -5,7 +5,7 @@ Names are bytes throughout, because a file's name need not be valid text.
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -50,33 +50,26 @@ class Shard:
     size: int = 0  # bytes of all files
 
 
-def plan_shards(folder: bytes, skip: bytes | None = None) -> Iterator[Shard]:
-    """Cut everything in a folder into shards, one at a time.
+def plan_shards(folder: bytes, found: Iterable[Found]) -> Iterator[Shard]:
+    """Cut what was found in a folder into shards, one at a time.
 
     Parameters
     ----------
     folder : bytes
-        The folder, its sub-folders included.
-    skip : bytes or None
-        A path relative to the folder to leave out: the table itself, where it lies inside.
+        The folder.
+    found : iterable of Found
+        What is to be scored, in the order of `walk`.
 
     Yields
     ------
     Shard
         At most `SHARD_FILES` files; fewer at first, and where they come to `SHARD_BYTES`.
-
-    Raises
-    ------
-    UsageError
-        If the folder itself cannot be listed.
     """
     number, size = 0, 0
     files: list[Found] = []
-    for found in walk(folder):
-        if found.path == skip:
-            continue
-        files.append(found)
-        size += found.size_bytes or 0
+    for each in found:
+        files.append(each)
+        size += each.size_bytes or 0
         most = min(SHARD_FILES, FIRST_SHARD_FILES << min(number, 20))
         if len(files) >= most or size >= SHARD_BYTES:
             yield Shard(number, folder, files, size)
@@ -85,7 +78,12 @@ def plan_shards(folder: bytes, skip: bytes | None = None) -> Iterator[Shard]:
         yield Shard(number, folder, files, size)
 
 
-def walk(folder: bytes) -> Iterator[Found]:
+def place_in_walk(path: bytes) -> bytes:
+    """Return the bytes by which `walk` orders paths: part by part, as no name holds a zero byte."""
+    return path.replace(b"/", b"\0")
+
+
+def walk(folder: bytes, skip: bytes | None = None) -> Iterator[Found]:
     """Find every file of a folder and its sub-folders, in the order of the bytes of their names.
 
     Names that begin with a dot are left out, folders too: by custom they are not the user's data
@@ -97,6 +95,8 @@ def walk(folder: bytes) -> Iterator[Found]:
     ----------
     folder : bytes
         The folder.
+    skip : bytes or None
+        A path relative to the folder to leave out: the table itself, where it lies inside.
 
     Yields
     ------
@@ -114,19 +114,21 @@ def walk(folder: bytes) -> Iterator[Found]:
         where = os.fsdecode(folder)
         raise UsageError(f"{where}: cannot be listed ({error.strerror}); name another") from error
     while levels:
-        path = next(levels[-1], None)
-        if path is None:
-            levels.pop()
-            continue
-        try:
-            facts = os.lstat(folder + b"/" + path)
-            if stat.S_ISDIR(facts.st_mode):
-                levels.append(_children(folder, path))
+        for path in levels[-1]:
+            if path == skip:
+                continue
+            try:
+                facts = os.lstat(folder + b"/" + path)
+                if stat.S_ISDIR(facts.st_mode):
+                    levels.append(_children(folder, path))
+                    break
+            except OSError as error:
+                yield Found(path, problem=_out_of_reach(error))
             else:
                 problem = _unless_regular(facts.st_mode)
                 yield Found(path, facts.st_size, facts.st_mtime_ns, problem)
-        except OSError as error:
-            yield Found(path, problem=_out_of_reach(error))
+        else:
+            levels.pop()
 
 
 def _children(folder: bytes, path: bytes) -> Iterator[bytes]:

@@ -1,17 +1,18 @@
 """What is asked of a scoring run, checked before anything is begun."""
 
 import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from digitflow.errors import OutputError, UsageError
+from digitflow.files import why_not_written
 from digitflow.models.bundle import Bundle, load_bundle
 from digitflow.models.registry import find_model
-from digitflow.scoring.plan import Shard, plan_shards
-from digitflow.scoring.table import read_facts
+from digitflow.scoring.plan import Found, walk
+from digitflow.scoring.table import FORMAT_VERSION, has_columns, read_facts
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,30 @@ class Request:
     output: Path  # the table, absolute
     bundle: Bundle  # the model
     workers: int  # processes, at least 1
-    shards: Iterator[Shard]  # the plan, at least one shard; to be consumed once
+    multi: bool  # several digits in each picture
+    keep_removed: bool  # rows of files that are gone stay
+    found: Iterator[Found]  # the walk, at least one file; to be consumed once
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the new table's metadata will say of its model and run, but the run's name."""
+        bundle = self.bundle
+        return {
+            "format_version": FORMAT_VERSION,
+            "model": {
+                "name": bundle.name,
+                "version": bundle.version,
+                "model_id": bundle.model_id,
+                "class_names": bundle.class_names,
+                "uncertain_below": bundle.uncertain_below,
+            },
+            "run": {"folder": os.fspath(self.images), "multi": self.multi},
+        }
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What two runs have in common that give a file the same rows."""
+        return identity_in(self.facts)
 
 
 def check_request(
@@ -30,12 +54,15 @@ def check_request(
     output: Path | str,
     model: str | None = None,
     workers: int | None = None,
+    *,
+    multi: bool = False,
+    keep_removed: bool = False,
 ) -> Request:
     """Check everything that can be known of a run before it begins; nothing is written.
 
     Parameters
     ----------
-    images, output, model, workers
+    images, output, model, workers, multi, keep_removed
         As `digitflow.scoring.folder.score_folder` takes them.
 
     Returns
@@ -52,20 +79,46 @@ def check_request(
     folder, table = _checked_folder(images), _checked_output(output)
     bundle = load_bundle(find_model(model))
     inside = os.fsencode(table.relative_to(folder)) if table.is_relative_to(folder) else None
-    shards = plan_shards(os.fsencode(folder), skip=inside)
-    first = next(shards, None)
+    found = walk(os.fsencode(folder), skip=inside)
+    first = next(found, None)
     if first is None:
         raise UsageError(f"{images}: holds no files (hidden ones are left out); nothing to score")
-    return Request(folder, table, bundle, workers, chain([first], shards))
+    files = chain([first], found)
+    request = Request(folder, table, bundle, workers, multi, keep_removed, files)
+    read_earlier(request)
+    return request
 
 
-def why_not_written(output: Path | str, error: OSError) -> str:
-    """Return the line that tells why a table could not be written, and how much space there is."""
-    try:
-        free = f"{shutil.disk_usage(Path(output).parent).free / 1e6:.0f} MB are free there"
-    except OSError:
-        free = "its folder is out of reach"
-    return f"{output}: cannot be written ({error.strerror or error}); {free}, choose another place"
+def read_earlier(request: Request) -> dict[str, Any] | None:
+    """Return the facts of the table that lies at the output, or None where there is none.
+
+    To be called again when the output is locked: another run may have made it anew meanwhile.
+
+    Raises
+    ------
+    UsageError
+        If rows of it are to be kept that have no place in the new table.
+    OSError
+        If it cannot be read.
+    """
+    output = request.output
+    earlier = read_facts(output) if output.exists() else None
+    if earlier is None:
+        return None
+    if not has_columns(output, len(request.bundle.class_names)):
+        earlier["format_version"] = None  # someone changed it
+    if request.keep_removed:
+        _check_that_rows_can_stay(request, earlier)
+    return earlier
+
+
+def identity_in(facts: dict[str, Any]) -> dict[str, Any]:
+    """Return what a table's facts say of the identity of its run (see `Request.identity`)."""
+    return {
+        "format_version": facts.get("format_version"),
+        "model_id": facts.get("model", {}).get("model_id"),
+        **{name: facts.get("run", {}).get(name) for name in ("folder", "multi")},
+    }
 
 
 def _checked_workers(workers: int | None) -> int:
@@ -108,3 +161,17 @@ def _checked_output(output: Path | str) -> Path:
     except OSError as error:
         raise OutputError(why_not_written(output, error)) from error
     return path
+
+
+def _check_that_rows_can_stay(request: Request, earlier: dict[str, Any]) -> None:
+    now = request.facts
+    for what, was, would_be in [
+        ("folder", earlier.get("run", {}).get("folder"), now["run"]["folder"]),
+        ("classes", earlier.get("model", {}).get("class_names"), [*now["model"]["class_names"]]),
+        ("columns", earlier.get("format_version"), now["format_version"]),
+    ]:
+        if was != would_be:
+            raise UsageError(
+                f"{request.output}: rows of another {what} ({was}) cannot stay beside new ones; "
+                "leave out --keep-removed or name another output"
+            )

@@ -5,7 +5,7 @@ travels between processes.
 """
 
 import os
-from collections import Counter
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -49,10 +49,6 @@ class ShardSummary:
     number: int  # the shard's
     part: Path  # the file with its rows
     n_files: int
-    n_rows: int
-    statuses: Counter[str]  # rows by status
-    reasons: Counter[str]  # rows that are not `ok`, by reason
-    labels: Counter[str]  # rows that were read, by label
 
 
 def score_shard(shard: Shard, options: ShardOptions, part: Path) -> ShardSummary:
@@ -72,7 +68,7 @@ def score_shard(shard: Shard, options: ShardOptions, part: Path) -> ShardSummary
     Returns
     -------
     ShardSummary
-        The counts of what was written.
+        What was written.
 
     Raises
     ------
@@ -82,18 +78,12 @@ def score_shard(shard: Shard, options: ShardOptions, part: Path) -> ShardSummary
         If the part cannot be written.
     """
     predictor = _load_predictor(options.model_folder, options.model_id)
+    scored_at = time.time_ns() // 1000
     rows = score_files(shard, predictor, options.multi)
     bundle = predictor.bundle
-    write_part(table_of(rows, len(bundle.class_names), bundle.model_id, options.run_id), part)
-    return ShardSummary(
-        number=shard.number,
-        part=part,
-        n_files=len(shard.files),
-        n_rows=len(rows),
-        statuses=Counter(row.status for row in rows),
-        reasons=Counter(row.reason for row in rows if row.reason),
-        labels=Counter(row.label for row in rows if row.label),
-    )
+    n_classes = len(bundle.class_names)
+    write_part(table_of(rows, n_classes, bundle.model_id, options.run_id, scored_at), part)
+    return ShardSummary(shard.number, part, len(shard.files))
 
 
 def score_files(shard: Shard, predictor: Predictor, multi: bool = False) -> list[Row]:

@@ -1,14 +1,10 @@
-"""The scored table: its columns, its parts, and how the parts become one file.
-
-Arrow arrays are made from buffers: the convenient constructors import pandas, which would cost
-every worker a second.
-"""
+"""The scored table: its columns, its parts, and the file it becomes."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -17,13 +13,19 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
+from digitflow.errors import OutputError
 from digitflow.files import replacing, sync
+from digitflow.scoring.columns import column_of, known_in, numbers_in, words_in
 
 #: Where the facts of a run are kept in the file's metadata. What has none is not a scored table.
 METADATA_KEY = b"digitflow"
 
-#: The version of the columns and of the facts, for readers to come.
+#: The version of the columns, of the facts, and of how a picture becomes its rows. Rows of another
+#: version are never kept: raise it, and the next run scores everything anew.
 FORMAT_VERSION = 1
+
+#: The columns that are counted.
+COUNTED = ("status", "reason", "label")
 
 #: Rows in a row group: large enough to compress and to skip by statistics, small enough to hold.
 ROW_GROUP_ROWS = 65_536
@@ -106,8 +108,10 @@ def table_schema(n_classes: int) -> pa.Schema:
     )
 
 
-def table_of(rows: Sequence[Row], n_classes: int, model_id: str, run_id: str) -> pa.Table:
-    """Turn rows into a table that was scored now.
+def table_of(
+    rows: Sequence[Row], n_classes: int, model_id: str, run_id: str, scored_at: int
+) -> pa.Table:
+    """Turn rows into a table.
 
     Parameters
     ----------
@@ -117,6 +121,9 @@ def table_of(rows: Sequence[Row], n_classes: int, model_id: str, run_id: str) ->
         The length of each row's probabilities.
     model_id, run_id : str
         The same in every row.
+    scored_at : int
+        The same in every row: µs since 1970, at the latest when the first file was opened, so
+        that whatever was changed before was seen.
 
     Returns
     -------
@@ -131,55 +138,137 @@ def table_of(rows: Sequence[Row], n_classes: int, model_id: str, run_id: str) ->
     columns["path"], columns["path_bytes"] = _texts_and_raw_names(columns["path"])
     columns["model_id"] = [model_id] * len(rows)
     columns["run_id"] = [run_id] * len(rows)
-    columns["scored_at"] = [int(datetime.now().timestamp() * 1e6)] * len(rows)
-    arrays = [_column(columns[each.name], each.type) for each in schema]
+    columns["scored_at"] = [scored_at] * len(rows)
+    arrays = [column_of(columns[each.name], each.type) for each in schema]
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
 def write_part(table: pa.Table, path: Path) -> None:
     """Write one part of a table, whole or not at all.
 
+    Its folder is not made: where it has vanished, so has the run that wanted the part.
+
     Raises
     ------
     OutputError
         If it cannot be written.
     """
-    with replacing(path) as temporary, _writer(temporary, table.schema) as writer:
+    with (
+        replacing(path, make_folder=False) as temporary,
+        _writer(temporary, table.schema) as writer,
+    ):
         writer.write_table(table)
 
 
-def assemble(parts: Iterable[Path], output: Path, n_classes: int, facts: dict[str, Any]) -> None:
-    """Join parts into one file, which takes the place of `output` in one step.
+@dataclass
+class RowCounts:
+    """What rows there are."""
 
-    The file is built beside the first part, on the same file system as `output`, so that what a
-    killed run leaves is found and removed with its parts.
+    n_rows: int = 0
+    statuses: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)  # of rows that are not `ok`
+    labels: Counter[str] = field(default_factory=Counter)  # of rows that were read
+
+    def add(self, rows: pa.RecordBatch) -> None:
+        """Count rows of a scored table, of which the columns `COUNTED` will do."""
+        self.n_rows += rows.num_rows
+        counters = (self.statuses, self.reasons, self.labels)
+        for counter, name in zip(counters, COUNTED, strict=True):
+            column = rows.column(name)
+            counts = np.bincount(numbers_in(column)[known_in(column)])
+            words = words_in(column)
+            counter.update({words[place]: int(counts[place]) for place in np.flatnonzero(counts)})
+
+
+def write_table(
+    tables: Iterable[pa.Table], output: Path, temporary: Path, facts: dict[str, Any]
+) -> RowCounts:
+    """Join tables into one file, which takes the place of `output` in one step.
 
     Parameters
     ----------
-    parts : iterable of Path
+    tables : iterable of pyarrow.Table
         In the order of their rows.
     output : Path
         The scored table.
-    n_classes : int
-        The length of each row's probabilities.
+    temporary : Path
+        Where to build the file, on the same file system as `output`.
     facts : dict
         The model and the run, as JSON can hold them; `read_facts` gives them back.
+
+    Returns
+    -------
+    RowCounts
+        What rows there are.
 
     Raises
     ------
     OSError
-        If a part cannot be read or the table cannot be written.
+        If the table cannot be written. Then `output` is as it was, unless its folder was all that
+        could not be synced, and nothing is left at `temporary`.
     """
-    facts = {"format_version": FORMAT_VERSION, **facts}
-    schema = table_schema(n_classes).with_metadata({METADATA_KEY: json.dumps(facts)})
-    parts = list(parts)
-    whole = parts[0].with_name("table.parquet")
-    with _writer(whole, schema) as writer:
-        for group in _row_groups(parts):
-            writer.write_table(group, row_group_size=ROW_GROUP_ROWS)
-    sync(whole)
-    whole.replace(output)
+    schema = table_schema(len(facts["model"]["class_names"]))
+    schema = schema.with_metadata({METADATA_KEY: json.dumps(facts)})
+    counts = RowCounts()
+    try:
+        with _writer(temporary, schema) as writer:
+            for group in _row_groups(tables):
+                for batch in group.select(COUNTED).to_batches():
+                    counts.add(batch)
+                writer.write_table(group, row_group_size=ROW_GROUP_ROWS)
+        sync(temporary)
+        temporary.replace(output)
+    finally:
+        temporary.unlink(missing_ok=True)
     sync(output.parent)
+    return counts
+
+
+def read_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """Read a part or a table bit by bit.
+
+    Parameters
+    ----------
+    path : Path
+        The Parquet file.
+    columns : sequence of str or None
+        Which to read. Default: all.
+
+    Yields
+    ------
+    pyarrow.RecordBatch
+        Rows in their order, without metadata.
+
+    Raises
+    ------
+    OutputError
+        If the file is damaged or cannot be read.
+    """
+    try:
+        with path.open("rb") as stream:
+            file = parquet.ParquetFile(stream, page_checksum_verification=True)
+            for batch in file.iter_batches(ROW_GROUP_ROWS, columns=columns, use_threads=False):
+                if batch.num_rows:
+                    yield batch.replace_schema_metadata(None)
+    except (OSError, pa.ArrowException) as error:
+        what = str(error).partition("\n")[0]
+        raise OutputError(
+            f"{path}: cannot be read back ({what}); run again, with --fresh if it stays so"
+        ) from error
+
+
+def has_columns(path: Path, n_classes: int) -> bool:
+    """Tell whether a Parquet file has the columns of `table_schema`, no more and no less."""
+    with path.open("rb") as stream:
+        return parquet.read_schema(stream).equals(table_schema(n_classes))
+
+
+def is_whole(path: Path, n_classes: int) -> bool:
+    """Tell whether a file is a part that can be read to its end."""
+    try:
+        return all(batch.schema.equals(table_schema(n_classes)) for batch in read_rows(path))
+    except OutputError:
+        return False
 
 
 def read_facts(path: Path) -> dict[str, Any] | None:
@@ -227,13 +316,11 @@ def _writer(path: Path, schema: pa.Schema) -> Iterator[parquet.ParquetWriter]:
         yield writer
 
 
-def _row_groups(parts: Iterable[Path]) -> Iterator[pa.Table]:
-    """Read parts and join them until they fill a row group."""
+def _row_groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Join tables until they fill a row group."""
     waiting: list[pa.Table] = []
-    for part in parts:
-        with part.open("rb") as stream:
-            file = parquet.ParquetFile(stream, page_checksum_verification=True)
-            waiting.append(file.read(use_threads=False))
+    for table in tables:
+        waiting.append(table)
         if sum(table.num_rows for table in waiting) >= ROW_GROUP_ROWS:
             yield pa.concat_tables(waiting).unify_dictionaries()
             waiting = []
@@ -253,49 +340,3 @@ def _texts_and_raw_names(paths: Sequence[bytes]) -> tuple[list[str], list[bytes 
             texts.append(path.decode(errors="backslashreplace"))
             raw.append(path)
     return texts, raw
-
-
-def _column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
-    """Make one Arrow array of a sequence in which None is null."""
-    if pa.types.is_dictionary(kind):
-        words = list(dict.fromkeys(value for value in values if value is not None))
-        places = {word: place for place, word in enumerate(words)}
-        indices = _numbers([places.get(value) for value in values], kind.index_type)
-        return pa.DictionaryArray.from_arrays(indices, _texts(words, kind.value_type))
-    if pa.types.is_fixed_size_list(kind):
-        return _vectors(values, kind)
-    if pa.types.is_string(kind) or pa.types.is_binary(kind):
-        return _texts(values, kind)
-    return _numbers(values, kind)
-
-
-def _numbers(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
-    dtype = np.int64 if pa.types.is_timestamp(kind) else kind.to_pandas_dtype()
-    validity = _validity(values)
-    if validity:
-        values = [0 if value is None else value for value in values]
-    content = pa.py_buffer(np.array(values, dtype))
-    return pa.Array.from_buffers(kind, len(values), [validity, content])
-
-
-def _texts(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
-    coded = [value.encode() if isinstance(value, str) else value or b"" for value in values]
-    offsets = np.zeros(len(values) + 1, np.int32)
-    np.cumsum([len(each) for each in coded], out=offsets[1:])
-    buffers = [_validity(values), pa.py_buffer(offsets), pa.py_buffer(b"".join(coded))]
-    return pa.Array.from_buffers(kind, len(values), buffers)
-
-
-def _vectors(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
-    flat = np.zeros((len(values), kind.list_size), np.float32)
-    known = [place for place, value in enumerate(values) if value is not None]
-    if known:
-        flat[known] = [values[place] for place in known]
-    child = pa.Array.from_buffers(kind.value_type, flat.size, [None, pa.py_buffer(flat)])
-    return pa.Array.from_buffers(kind, len(values), [_validity(values)], children=[child])
-
-
-def _validity(values: Sequence[Any]) -> pa.Buffer | None:
-    """Return Arrow's bitmap of what is not null, or None where nothing is."""
-    known = np.fromiter((value is not None for value in values), bool, len(values))
-    return None if known.all() else pa.py_buffer(np.packbits(known, bitorder="little"))

@@ -1,5 +1,6 @@
 """The scoring flow as a user runs it: a script, a temporary Prefect server, real files."""
 
+import json
 import os
 import sqlite3
 import subprocess
@@ -50,9 +51,36 @@ def test_a_folder_becomes_a_table_and_a_summary(fitted, run_flow, tmp_path: Path
     assert "scoring-summary" in keys
 
 
+def test_too_many_errors_fail_the_flow_and_a_summary_is_left(
+    fitted, run_flow, tmp_path: Path, prefect_home: Path
+):
+    _, data = fitted
+    folder = tmp_path / "images"
+    folder.mkdir()
+    Image.fromarray(data.images[0]).save(folder / "a.png")
+    (folder / "notes.txt").write_text("not an image")
+    options = ["images", "out.parquet", "--max-error-rate", "0.4", "--summary", "summary.json"]
+
+    done = run_flow(*options)
+
+    assert done.returncode == 3
+    assert done.stderr.startswith("error: 1 of 2 files could not be read, a share above 0.4; ")
+    assert done.stderr.count("\n") == 1
+    assert len(pd.read_parquet(tmp_path / "out.parquet")) == 2
+    assert json.loads((tmp_path / "summary.json").read_text())["error_rate"] == 0.5
+    with sqlite3.connect(f"file:{prefect_home}/prefect.db?mode=ro", uri=True) as database:
+        states = [state for (state,) in database.execute("select state_type from flow_run")]
+    assert "FAILED" in states
+
+    options[3] = "0.5"
+    again = run_flow(*options, "--fresh", "--keep-removed")
+    assert (again.returncode, again.stderr) == (0, "")
+
+
 @pytest.mark.parametrize(
     ("arguments", "exit_code", "message"),
     [
+        (["images", "out.parquet", "--summary", "images/s.json"], 2, "among the images"),
         (["nowhere", "out.parquet"], 2, "nowhere"),
         (["images", "nowhere/out.parquet"], 6, "nowhere"),
         (["images", "out.parquet", "--model", "unheard-of"], 2, "unheard-of"),

@@ -11,7 +11,7 @@ import pytest
 
 from digitflow.errors import UsageError
 from digitflow.scoring import plan
-from digitflow.scoring.plan import plan_shards, walk
+from digitflow.scoring.plan import Shard, place_in_walk, plan_shards, walk
 
 ODD_NAMES = [
     b"=1+1.png",
@@ -32,6 +32,11 @@ def make_files(folder: Path, names: list[bytes], content: bytes = b"x") -> None:
 
 def paths_of(folder: Path) -> list[bytes]:
     return [found.path for found in walk(os.fsencode(folder))]
+
+
+def shards_of(folder: Path) -> list[Shard]:
+    name = os.fsencode(folder)
+    return list(plan_shards(name, walk(name)))
 
 
 def reasons_of(folder: Path) -> dict[bytes, str]:
@@ -57,6 +62,7 @@ def test_the_order_is_that_of_the_names_bytes_and_not_of_their_making(tmp_path: 
     make_files(tmp_path / "one", names)
     make_files(tmp_path / "two", names[::-1])
     expected = [b"Z.png", b"a/1.png", b"a.png", b"b/10.png", b"b/2.png", "ä.png".encode()]
+    assert sorted(names, key=place_in_walk) == expected
     assert paths_of(tmp_path / "one") == paths_of(tmp_path / "two") == expected
 
 
@@ -129,7 +135,7 @@ def test_shards_hold_every_file_once_in_order(
     monkeypatch.setattr(plan, "SHARD_FILES", 4)
     make_files(tmp_path, [b"%02d.png" % number for number in range(10)])
     (tmp_path / "99.png").symlink_to("00.png")
-    shards = list(plan_shards(os.fsencode(tmp_path)))
+    shards = shards_of(tmp_path)
     assert [shard.number for shard in shards] == [0, 1, 2]
     assert [len(shard.files) for shard in shards] == [4, 4, 3]
     files = [file for shard in shards for file in shard.files]
@@ -141,18 +147,18 @@ def test_the_first_shards_are_small(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(plan, "FIRST_SHARD_FILES", 1)
     monkeypatch.setattr(plan, "SHARD_FILES", 5)
     make_files(tmp_path, [b"%02d.png" % number for number in range(14)])
-    shards = list(plan_shards(os.fsencode(tmp_path)))
+    shards = shards_of(tmp_path)
     assert [len(shard.files) for shard in shards] == [1, 2, 4, 5, 2]
 
 
 def test_large_files_make_small_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan, "SHARD_BYTES", 2_000)
     make_files(tmp_path, [b"%d.png" % number for number in range(5)], content=bytes(1_000))
-    shards = list(plan_shards(os.fsencode(tmp_path)))
+    shards = shards_of(tmp_path)
     assert [shard.size for shard in shards] == [2_000, 2_000, 1_000]
 
 
 def test_the_table_itself_is_left_out(tmp_path: Path) -> None:
     make_files(tmp_path, [b"a.png", b"tables/out.parquet", b"tables/out.parquet.png"])
-    (shard,) = plan_shards(os.fsencode(tmp_path), skip=b"tables/out.parquet")
-    assert [file.path for file in shard.files] == [b"a.png", b"tables/out.parquet.png"]
+    found = walk(os.fsencode(tmp_path), skip=b"tables/out.parquet")
+    assert [file.path for file in found] == [b"a.png", b"tables/out.parquet.png"]

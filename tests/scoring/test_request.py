@@ -26,7 +26,7 @@ def test_paths_are_made_absolute_and_nothing_is_written(
     request = check_request(Path("alias"), Path("out.parquet"))
     assert (request.images, request.output) == (images, tmp_path / "out.parquet")
     assert request.workers >= 1
-    assert [[file.path for file in shard.files] for shard in request.shards] == [[b"a.png"]]
+    assert [file.path for file in request.found] == [b"a.png"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["alias", "images"]
 
 

@@ -4,8 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from digitflow.errors import OutputError
-from digitflow.scoring.working import working_folder
+from digitflow.errors import BundleError, OutputError, in_one_line
+from digitflow.scoring.working import begin, working_folder
+
+IDENTITY = {"model_id": "a"}
+
+
+def is_whole(part: Path) -> bool:
+    return part.read_text() == "whole"
 
 
 def test_it_lies_hidden_beside_the_output_and_goes_at_the_end(tmp_path: Path) -> None:
@@ -16,8 +22,8 @@ def test_it_lies_hidden_beside_the_output_and_goes_at_the_end(tmp_path: Path) ->
 
 
 def test_it_goes_when_the_run_fails(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), working_folder(tmp_path / "out.parquet") as work:
-        _fill_and_fail(work)
+    with pytest.raises(OutputError), working_folder(tmp_path / "out.parquet") as work:
+        _fill_and_fail(work)  # but not with parts where parts lie
     assert list(tmp_path.iterdir()) == []
 
 
@@ -27,8 +33,60 @@ def test_what_a_dead_run_left_is_cleared_away(tmp_path: Path) -> None:
     (left / "folder" / "part").write_text("x")
     (left / "link").symlink_to(tmp_path)
     with working_folder(tmp_path / "out.parquet") as work:
-        assert list(work.iterdir()) == []
+        begun = begin(work, IDENTITY, False, is_whole)
+        assert sorted(work.iterdir()) == sorted([begun.parts, work / "run.json"])
+        assert (list(begun.parts.iterdir()), begun.left) == ([], [])
     assert list(tmp_path.iterdir()) == []
+
+
+def interrupted(output: Path, identity: dict, fresh: bool = False) -> None:
+    with pytest.raises(OutputError), working_folder(output, fresh) as work:
+        _fill_and_fail(begin(work, identity, fresh, is_whole).parts)
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_whole_parts_of_interrupted_runs_are_taken_up(tmp_path: Path, fresh: bool) -> None:
+    output = tmp_path / "out.parquet"
+    interrupted(output, IDENTITY, fresh)
+    interrupted(output, IDENTITY)
+    with working_folder(output) as work:
+        begun = begin(work, IDENTITY, False, is_whole)
+        names = [[part.name for part in each] for each in begun.left]
+        assert names == [["part-1.parquet", "part-2.parquet"]] * 2
+        assert all(part.exists() for each in begun.left for part in each)
+        assert begun.fresh is fresh
+        assert len(list(work.rglob("*.parquet*"))) == 4
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_of_other_use_is_not_taken_up(tmp_path: Path) -> None:
+    output = tmp_path / "out.parquet"
+    for identity, fresh in [({"model_id": "b"}, False), (IDENTITY, True)]:
+        interrupted(output, IDENTITY)
+        with working_folder(output) as work:
+            assert begin(work, identity, fresh, is_whole).left == []
+            assert not list(work.rglob("*.parquet*"))
+
+
+def test_an_orphan_finds_its_folder_no_more(tmp_path: Path) -> None:
+    output = tmp_path / "out.parquet"
+    interrupted(output, IDENTITY)
+    (old,) = tmp_path.glob(".out.parquet.digitflow/*/")
+    with working_folder(output) as work:
+        begin(work, IDENTITY, False, is_whole)
+        assert not old.exists()
+
+
+def test_an_interruption_tells_how_to_go_on(tmp_path: Path) -> None:
+    output = tmp_path / "out.parquet"
+    for fresh, told in [(False, "the same command goes on"), (True, "without --fresh goes on")]:
+        with pytest.raises(OutputError) as caught, working_folder(output, fresh) as work:
+            _fill_and_fail(begin(work, IDENTITY, fresh, is_whole).parts)
+        assert told in in_one_line("", caught.value)
+    with pytest.raises(BundleError) as changed, working_folder(output) as work:
+        raise BundleError("the model was changed")
+    assert in_one_line("x", changed.value) == "x"
+    assert len(list(tmp_path.rglob("part-1.parquet"))) == 1
 
 
 def test_a_second_run_on_the_same_output_is_refused(tmp_path: Path) -> None:
@@ -69,6 +127,8 @@ def test_a_folder_that_takes_no_others_is_refused_at_once() -> None:
         pass
 
 
-def _fill_and_fail(work: Path) -> None:
-    (work / "part").write_text("x")
-    raise ZeroDivisionError
+def _fill_and_fail(folder: Path) -> None:
+    for name in ("part-2.parquet", "part-1.parquet", ".part-3.parquet.abc"):
+        (folder / name).write_text("whole")
+    (folder / "part-4.parquet").write_text("damaged")
+    raise OutputError("the disk is full")

@@ -1,0 +1,148 @@
+"""What a scoring run did: in words, as JSON, and whether too much of it failed."""
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from digitflow.errors import UnreadableImagesError, UsageError
+from digitflow.files import write_text
+
+#: In place of a file's name: standard output.
+CONSOLE = "-"
+
+
+@dataclass(frozen=True)
+class ScoreSummary:
+    """What a run did, and what its table holds."""
+
+    output: Path  # the scored table
+    run_id: str
+    model: str  # name
+    version: str
+    model_id: str
+    n_files: int  # in the table, each with at least one row
+    n_rows: int
+    n_scored: int  # files scored by this run
+    n_kept: int  # files whose rows stayed as the earlier table had them
+    n_resumed: int  # files whose rows an interrupted run had left
+    n_removed: int  # files that are gone since the earlier table, and their rows with them
+    unchanged: bool  # whether the earlier table was right as it was, and was not written again
+    statuses: dict[str, int]  # rows by status
+    reasons: dict[str, int]  # rows that are not `ok`, by reason
+    labels: dict[str, int]  # rows that were read, by label
+    seconds: float  # from the call to the finished table
+
+    @property
+    def images_per_second(self) -> float:
+        """How many files were scored in a second."""
+        return self.n_scored / self.seconds
+
+    @property
+    def error_rate(self) -> float:
+        """The share of files that could not be read, 0 to 1; each has one row of status `error`."""
+        return self.statuses.get("error", 0) / self.n_files
+
+    def in_words(self) -> str:
+        """Return the summary as lines for a person."""
+        done = {
+            "scored": self.n_scored,
+            "kept": self.n_kept,
+            "taken up from an interrupted run": self.n_resumed,
+            "removed": self.n_removed,
+        }
+        all_scored = self.n_scored == self.n_files and not self.n_removed
+        speed = f"{self.images_per_second:,.0f} images/s, {self.seconds:.1f} s in all"
+        # Its name need not be valid text, which a strict console would refuse.
+        output = os.fsencode(self.output).decode(errors="backslashreplace")
+        lines = [
+            ("files", f"{self.n_files:,}, {self.n_rows:,} rows"),
+            ("work", "" if all_scored else _counts(done)),
+            ("status", _counts(self.statuses)),
+            ("reasons", _counts(self.reasons)),
+            ("digits", _counts(self.labels)),
+            ("speed", speed if self.n_scored else f"{self.seconds:.1f} s in all"),
+            ("model", f"{self.model}@{self.version} ({self.model_id[:12]})"),
+            ("table", f"{output} (unchanged)" if self.unchanged else output),
+        ]
+        return "\n".join(f"{what:<8} {said}" for what, said in lines if said)
+
+    def as_json(self) -> str:
+        """Return the summary as a JSON object, with `images_per_second` and `error_rate`."""
+        facts: dict[str, Any] = asdict(self) | {
+            "output": os.fspath(self.output),
+            "images_per_second": self.images_per_second,
+            "error_rate": self.error_rate,
+        }
+        return json.dumps(facts, indent=2)
+
+
+def check_summary_file(path: str | None, images: Path | str, output: Path | str) -> None:
+    """Refuse a place for the summary that would do harm or cannot be written; nothing is written.
+
+    Parameters
+    ----------
+    path : str or None
+        The file, `CONSOLE`, or None for none.
+    images, output : Path or str
+        The scanned folder and the scored table.
+
+    Raises
+    ------
+    UsageError
+        If it is the table, lies among the images, is a folder, or its folder does not exist.
+    """
+    if path in (None, CONSOLE):
+        return
+    file, table, folder = (Path(os.path.realpath(each)) for each in (path, output, images))
+    if file.is_dir() or not file.parent.is_dir():
+        raise UsageError(f"{path}: is a folder or lies in none; name a file for the summary")
+    if file == table:
+        raise UsageError(f"{path}: is the table; name another file for the summary")
+    if file.is_relative_to(folder):
+        raise UsageError(f"{path}: lies among the images; name a file elsewhere for the summary")
+
+
+def write_summary(summary: ScoreSummary, path: str) -> None:
+    """Write a summary as JSON, whole or not at all.
+
+    Parameters
+    ----------
+    summary : ScoreSummary
+        What to write.
+    path : str
+        The file; what was there is replaced.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    write_text(Path(path), summary.as_json() + "\n")
+
+
+def check_error_rate(summary: ScoreSummary, max_error_rate: float | None) -> None:
+    """Raise an error where more files than allowed could not be read.
+
+    Parameters
+    ----------
+    summary : ScoreSummary
+        Of a run that is done.
+    max_error_rate : float or None
+        The share allowed, 0 to 1. None allows all.
+
+    Raises
+    ------
+    UnreadableImagesError
+        If it is exceeded.
+    """
+    if max_error_rate is not None and summary.error_rate > max_error_rate:
+        raise UnreadableImagesError(
+            f"{summary.statuses['error']:,} of {summary.n_files:,} files could not be read, a "
+            f"share above {max_error_rate:g}; the table is complete and tells why, row by row"
+        )
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in counts.items() if count)
