@@ -1,7 +1,8 @@
 """The command line: a thin door to the library.
 
 Exit codes: 0 done; 1 failed; 2 wrong usage; 3 done, but some images could not be read; 4 damaged
-model; 5 data unavailable or damaged; 6 output cannot be written; 130 interrupted; 143 terminated.
+model; 5 data unavailable or damaged; 6 output cannot be written; 7 a table has drifted; 130
+interrupted; 143 terminated.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from digitflow import __version__
+from digitflow.commands.drift import add_drift
 from digitflow.errors import DigitflowError, ImageError, OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -73,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="command", required=True)
     _add_predict(commands)
     _add_score(commands)
+    add_drift(commands)
     _add_models(commands)
     return parser
 
