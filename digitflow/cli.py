@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from digitflow import __version__
 from digitflow.commands.drift import add_drift
+from digitflow.commands.review import add_review
 from digitflow.errors import DigitflowError, ImageError, OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_predict(commands)
     _add_score(commands)
     add_drift(commands)
+    add_review(commands)
     _add_models(commands)
     return parser
 
