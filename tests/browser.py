@@ -29,6 +29,7 @@ class Browser:
         self._session = attached["sessionId"]
         for domain in ("Page", "Runtime", "Network", "Log"):
             self.call(f"{domain}.enable")
+        self.call("Page.setLifecycleEventsEnabled", enabled=True)
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Have the browser do something, and return what it answers."""
@@ -54,8 +55,8 @@ class Browser:
         return found[0]["params"]
 
     def open(self, page: Path) -> None:
-        self.call("Page.navigate", url=page.absolute().as_uri())
-        self.wait_for("Page.loadEventFired")
+        loader = self.call("Page.navigate", url=page.absolute().as_uri())["loaderId"]
+        self.wait_for("Page.lifecycleEvent", name="load", loaderId=loader)
 
     def evaluate(self, expression: str) -> Any:
         """Return what an expression of JavaScript gives."""

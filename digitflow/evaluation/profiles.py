@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from digitflow.evaluation.metrics import percent
 
-#: Rows by column and cell. A cell is a word, or a number of the column's scale; rows that lie
-#: between two numbers count for both in part.
+#: Rows by column and cell. A cell is a word, or a number of the column's scale; a row counts in
+#: parts at the numbers nearest to its own.
 Profile = Mapping[str, Mapping[str, float]]
 
 #: From this Jensen-Shannon distance on, a column has shifted, or drifted.
@@ -93,10 +93,12 @@ class ColumnShift:
 
 
 def count_numbers(values: NDArray, scale: Scale) -> dict[str, float]:
-    """Count numbers on a scale, each in parts at the two positions that it lies between.
+    """Count numbers on a scale, each in parts at the three positions nearest to it.
 
-    So a number that moves a little moves the counts a little, wherever it lies, and their mean
-    position is that of the numbers ("linear binning": Jones & Lotwick 1983).
+    The parts are those of a "triangular-shaped cloud" (Hockney and Eastwood 1988): ¾ - t² at the
+    nearest position, t away, and ½(½ ± t)² beside it. So a number that moves a little moves the
+    counts a little, and as much wherever it lies; in bins, an image a pixel wider may be all or
+    nothing. The mean position stays that of the numbers.
 
     Parameters
     ----------
@@ -111,10 +113,12 @@ def count_numbers(values: NDArray, scale: Scale) -> dict[str, float]:
     """
     values = np.asarray(values, np.float64)
     places = scale.position(values[np.isfinite(values)]).clip(scale.first, scale.last) - scale.first
+    nearest = np.rint(places).astype(np.int64)
+    t = places - nearest
     cells = scale.cells()
-    below = np.minimum(places.astype(np.int64), len(cells) - 2)
-    share = places - below
-    counts = np.bincount(below, 1 - share, len(cells)) + np.bincount(below + 1, share, len(cells))
+    counts = np.zeros(len(cells))
+    for step, part in ((-1, (0.5 - t) ** 2 / 2), (0, 0.75 - t**2), (1, (0.5 + t) ** 2 / 2)):
+        counts += np.bincount((nearest + step).clip(0, len(cells) - 1), part, len(cells))
     return {cell: count for cell, count in zip(cells, counts.tolist(), strict=True) if count}
 
 

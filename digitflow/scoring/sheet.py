@@ -137,7 +137,7 @@ def _card(card: Card, row: str, place: int, sheet: Sheet) -> str:
         f'<article class="card" aria-labelledby="{title}" data-row="{escape(row)}">',
         _picture(card, name),
         f'<h2 id="{title}">{escape(name)}</h2>',
-        f'<p class="box">at {", ".join(map(str, card.box))} px</p>' if card.box else "",
+        '<p class="box">{2} × {3} px at {0}, {1}</p>'.format(*card.box) if card.box else "",
         f'<p class="read">{_reading(card, sheet.class_names)}</p>',
         f'<p class="{"message" if card.png else "problem"}">{escape(card.message)}</p>'
         if card.message

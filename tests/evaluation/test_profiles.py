@@ -22,9 +22,21 @@ def status(ok: float, uncertain: float = 0, **more: float) -> dict[str, dict[str
     return {"status": {"ok": ok, "uncertain": uncertain, **more}}
 
 
-def test_a_number_between_two_positions_counts_for_both_in_part() -> None:
-    assert count_numbers(np.array([16, 64]), SCALES["width"]) == {"16": 1, "64": 1}
-    assert count_numbers(np.array([2**4.25]), SCALES["width"]) == {"16": 0.75, "32": 0.25}
+def test_a_number_counts_in_parts_at_the_positions_nearest_to_it() -> None:
+    assert count_numbers(np.array([16]), SCALES["width"]) == {"8": 0.125, "16": 0.75, "32": 0.125}
+    halfway = count_numbers(np.array([16 * 2**0.5]), SCALES["width"])
+    assert halfway == pytest.approx(
+        {"16": 0.5, "32": 0.5} | dict.fromkeys({*halfway} - {"16", "32"}, 0)
+    )
+
+
+@pytest.mark.parametrize("start", [16, 19, 22.63, 25])
+def test_a_change_of_size_counts_the_same_wherever_it_lies(start: float) -> None:
+    before, now = (
+        {"width": count_numbers(np.array([size]), SCALES["width"])} for size in (start, 1.1 * start)
+    )
+    (column,) = compare_profiles(now, before)
+    assert column.distance == pytest.approx(0.12, abs=0.03)
 
 
 @pytest.mark.parametrize("column", SCALES)
@@ -130,8 +142,9 @@ def test_readings_of_images_become_a_profile() -> None:
     )
     assert profile["status"] == {"ok": 2, "rejected": 1}
     assert profile["label"] == {"a": 2, "b": 1}
-    assert profile["shape"] == {"0.5": 1, "1": 1}
-    assert sum(profile["confidence"].values()) == 3
+    parts = {"0.3536": 0.12, "0.5": 0.75, "0.7071": 0.25, "1": 0.75, "1.414": 0.12}
+    assert profile["shape"] == parts
+    assert sum(profile["confidence"].values()) == pytest.approx(3, abs=0.05)
     assert find_profile_problem(profile) is None
 
 

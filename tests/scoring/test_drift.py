@@ -106,7 +106,7 @@ def test_another_model_is_noted(tmp_path: Path, earlier: Path) -> None:
 REFERENCE = {
     "status": {"ok": 990, "uncertain": 10},
     "label": {str(digit): 100 for digit in range(10)},
-    "shape": {"0.7071": 200, "1": 800},
+    "shape": {"0.5": 50, "0.7071": 250, "1": 500, "1.414": 200},
 }
 
 
