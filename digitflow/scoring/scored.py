@@ -42,7 +42,10 @@ class ScoredTable:
         for file in self.files:
             try:
                 with file.open("rb") as stream:
-                    opened = parquet.ParquetFile(stream, page_checksum_verification=True)
+                    # Read ahead, the whole file would be in memory.
+                    opened = parquet.ParquetFile(
+                        stream, page_checksum_verification=True, pre_buffer=False
+                    )
                     yield from opened.iter_batches(_ROWS, columns=list(columns), use_threads=False)
             except (OSError, pa.ArrowException) as error:
                 why = " ".join(str(error).split())[:200]
