@@ -19,7 +19,9 @@ def add_review(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         nargs="+",
         default=["uncertain"],
         choices=["ok", "uncertain", "rejected", "blank", "error", "all"],
-        help="which readings (default: uncertain)",
+        metavar="status",
+        help="which readings, one or more of ok, uncertain, rejected, blank and error, or all "
+        "(default: uncertain)",
     )
     review.add_argument(
         "--limit", type=int, help="how many at most, those of least confidence (default: 500)"
