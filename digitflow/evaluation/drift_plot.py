@@ -86,10 +86,6 @@ def _name(column: ColumnShift, cell: str) -> str:
     scale = SCALES.get(column.column)
     if scale is None:
         return short(cell, 14)
-    return (
-        f"{100 * float(cell):.4g}"
-        if scale.unit == "%"
-        else f"{float(cell):.3g}"
-        if float(cell) < 8
-        else cell
-    )
+    if scale.unit == "%":
+        return f"{100 * float(cell):.4g}"
+    return cell if float(cell) >= 8 else f"{float(cell):.2g}"
