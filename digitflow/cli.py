@@ -2,7 +2,7 @@
 
 Exit codes: 0 done; 1 failed; 2 wrong usage; 3 done, but some images could not be read (with
 --max-error-rate: too many); 4 damaged model; 5 data unavailable or damaged; 6 output cannot be
-written; 130 interrupted; 143 terminated.
+written; 7 a table has drifted; 130 interrupted; 143 terminated.
 """
 
 import argparse
@@ -18,6 +18,8 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from digitflow import __version__
+from digitflow.commands.drift import add_drift
+from digitflow.commands.review import add_review
 from digitflow.errors import DigitflowError, ImageError, OutputError, UsageError, in_one_line
 
 if TYPE_CHECKING:
@@ -78,6 +80,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="command", required=True)
     _add_predict(commands)
     _add_score(commands)
+    add_drift(commands)
+    add_review(commands)
     _add_models(commands)
     return parser
 

@@ -15,12 +15,14 @@ FLOORS = [
     {"images", "evaluation"},
     {"models", "datasets", "drawing"},
     {"learning", "scoring", "web"},
+    {"commands"},
     {"cli"},
     {"__main__", "__init__"},
 ]
 HEAVY = ["tensorflow", "keras", "sklearn", "matplotlib", "seaborn", "prefect", "pandas"]
 LIGHT = [
     "digitflow",
+    "digitflow.scoring.drift",
     "digitflow.scoring.folder",
     "digitflow.models.predictor",
     "digitflow.models.reader",

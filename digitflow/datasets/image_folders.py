@@ -100,13 +100,24 @@ def read_images(root: Path, paths: Sequence[Path]) -> np.ndarray:
         if normalised.blank:
             faults.append(f"{repr(name)[1:-1]}: shows no ink")
         images[number] = normalised.image
+    refuse_faulty(root, faults, len(paths))
+    return images
+
+
+def refuse_faulty(where: Path, faults: Sequence[str], n_images: int) -> None:
+    """Refuse images of which some cannot be used, and say which.
+
+    Raises
+    ------
+    DatasetError
+        If there is any fault.
+    """
     if faults:
         more = f"; and {len(faults) - _NAMED_FAULTS:,} more" if len(faults) > _NAMED_FAULTS else ""
         raise DatasetError(
-            f"{root}: {len(faults):,} of {len(paths):,} images cannot be used"
+            f"{where}: {len(faults):,} of {n_images:,} images cannot be used"
             f" ({'; '.join(faults[:_NAMED_FAULTS])}{more}); mend them or take them away"
         )
-    return images
 
 
 def _look_into(folder: Path) -> tuple[dict[str, Path], list[str]]:

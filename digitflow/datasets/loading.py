@@ -72,9 +72,10 @@ def load_dataset(name: str | Path = AUTO, split: str = "train") -> Dataset:
         or the path of a data set of one's own, which a Path always is, and a string where it is no
         name of the catalogue: a folder of class folders (``7/scan.png``, or ``train/7/scan.png``
         and ``test/7/scan.png``) with images of any size and light, a `.csv` as Kaggle lays it out
-        (label and 784 pixels), a `.npz` (``x_train``, ``y_train``, ``x_test``, ``y_test``, or
-        ``images`` and ``labels``), or a folder with IDX files of MNIST's names. Labels may be
-        numbers or words.
+        (label and 784 pixels), a `.csv` list of images and labels, by hand or from `digitflow
+        review` (see `digitflow.datasets.image_lists`), a `.npz` (``x_train``, ``y_train``,
+        ``x_test``, ``y_test``, or ``images`` and ``labels``), or a folder with IDX files of MNIST's
+        names. Labels may be numbers or words.
     split : str
         ``"train"`` or ``"test"``. No writer of MNIST is in both. Of the small digits the last
         fifth is for the test, because they are stored in the order of their writers; of a path

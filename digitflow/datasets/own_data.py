@@ -1,9 +1,10 @@
-"""Data sets of one's own, by their path: class folders, CSV, `.npz`, or IDX files in a folder."""
+"""Data sets of one's own, by their path: class folders, CSV, `.npz`, IDX files, image lists."""
 
 import hashlib
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -14,6 +15,12 @@ from digitflow.datasets.arrays import is_idx_folder, read_idx_folder, read_npz
 from digitflow.datasets.catalogue import AUTO, DATASETS
 from digitflow.datasets.classes import index_labels, list_classes, name_labels
 from digitflow.datasets.image_folders import ListedImages, list_image_folder, read_images
+from digitflow.datasets.image_lists import (
+    ListedImage,
+    is_image_list,
+    read_image_list,
+    read_listed_images,
+)
 from digitflow.datasets.splitting import split_by_writer
 from digitflow.datasets.tables import read_csv
 from digitflow.errors import DatasetError, UsageError
@@ -24,6 +31,7 @@ TEST_FRACTION = 0.2
 
 #: The kinds, as descriptions call them.
 _IMAGES, _CSV, _NPZ, _IDX = "image folder", "CSV file", "npz file", "IDX folder"
+_LIST = "image list"
 
 _LONGEST_NAME = 60  # characters
 
@@ -73,7 +81,8 @@ def load_own(path: Path, split: str) -> OwnPart:
     Parameters
     ----------
     path : Path
-        A folder of class folders, `.csv`, `.csv.gz` or `.npz` file, or a folder of IDX files.
+        A folder of class folders, `.csv`, `.csv.gz` or `.npz` file, a folder of IDX files, or a
+        list of images (`image_lists`) as `.csv` or `.csv.gz`.
     split : str
         ``"train"`` or ``"test"``.
 
@@ -86,7 +95,7 @@ def load_own(path: Path, split: str) -> OwnPart:
     """
     kind = _kind_of(path)
     try:
-        return _load(path.resolve(), kind, split, _state_of(path))
+        return _load(path.resolve(), kind, split, _state_of(path.resolve(), kind))
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({error.strerror or error})") from error
     except MemoryError as error:
@@ -124,6 +133,11 @@ def _open(path: Path, kind: str) -> tuple[dict[str, _StoredPart], list[str]]:
             part: _StoredPart(name_labels(images.labels, str(path)), partial(_read, path, images))
             for part, images in listed.items()
         }, ([f"left out: {', '.join(map(repr, left_out)):.200}"] if left_out else [])
+    if kind == _LIST:
+        rows, n_others = read_image_list(path)
+        names = name_labels(np.array([row.label for row in rows], str), str(path))
+        remarks = [f"{n_others:,} rows without a label left out"] if n_others else []
+        return {"train": _StoredPart(names, partial(_read_listed, path, rows))}, remarks
     read = {_CSV: lambda path: {"train": read_csv(path)}, _NPZ: read_npz, _IDX: read_idx_folder}
     return {
         part: _StoredPart(name_labels(labels, str(path)), partial(_choose, images))
@@ -133,6 +147,12 @@ def _open(path: Path, kind: str) -> tuple[dict[str, _StoredPart], list[str]]:
 
 def _read(root: Path, listed: ListedImages, indices: np.ndarray) -> tuple[np.ndarray, list[str]]:
     return read_images(root, [listed.paths[index] for index in indices]), []
+
+
+def _read_listed(
+    path: Path, rows: list[ListedImage], indices: np.ndarray
+) -> tuple[np.ndarray, list[str]]:
+    return read_listed_images(path, [rows[index] for index in indices]), []
 
 
 def _choose(images: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray, list[str]]:
@@ -160,7 +180,9 @@ def _kind_of(path: Path) -> str:
             return _IDX if is_idx_folder(path) else _IMAGES
         name = path.name.lower().removesuffix(".gz")
         if path.is_file() and name.endswith((".csv", ".npz")):
-            return _CSV if name.endswith(".csv") else _NPZ
+            if name.endswith(".npz"):
+                return _NPZ
+            return _LIST if is_image_list(path) else _CSV
         found = "is not a data set" if path.exists() else "no such file or folder"
     except OSError as error:
         found = error.strerror or str(error)
@@ -170,11 +192,14 @@ def _kind_of(path: Path) -> str:
     )
 
 
-def _state_of(path: Path) -> str:
-    """Return what changes with a file, or with any file in a folder: names, sizes and times."""
+def _state_of(path: Path, kind: str) -> str:
+    """Return what changes with any of the files: names, sizes and times."""
     state = hashlib.sha256()
-    places = sorted(path.rglob("*")) if path.is_dir() else [path]
+    places: Sequence[Path | bytes] = sorted(path.rglob("*")) if path.is_dir() else [path]
+    if kind == _LIST:
+        places = [path, *(image.path for image in read_image_list(path)[0])]
     for place in places:
-        facts = place.lstat()
-        state.update(f"{os.fspath(place)!r} {facts.st_size} {facts.st_mtime_ns}".encode())
+        with suppress(OSError, ValueError):  # reading it says what is wrong
+            facts = os.lstat(place)
+            state.update(f"{os.fspath(place)!r} {facts.st_size} {facts.st_mtime_ns}".encode())
     return state.hexdigest()

@@ -52,14 +52,19 @@ def read_csv(path: Path) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(blocks).reshape(-1, SIDE, SIDE), np.array(labels, str)
 
 
-def _lines(file: io.BufferedReader, path: Path) -> Iterator[Line]:
-    """Yield the lines that are not empty, no longer and no more than can be meant."""
+def bounded_lines(file: io.BufferedReader, path: Path) -> Iterator[Line]:
+    """Yield the lines of a text file, packed with gzip or not, no longer and no more than meant.
+
+    Raises
+    ------
+    DatasetError
+        If a line is longer than any image's, or the file holds more than it may.
+    """
     packed = file.read(2) == GZIP_MAGIC
     most = min(MAX_BYTES, path.stat().st_size * (MAX_EXPANSION if packed else 1))
     file.seek(0)
-    with io.TextIOWrapper(
-        io.BufferedReader(gzip.GzipFile(fileobj=file)) if packed else file, encoding="utf-8-sig"
-    ) as text:
+    content = io.BufferedReader(gzip.GzipFile(fileobj=file)) if packed else file
+    with io.TextIOWrapper(content, encoding="utf-8-sig", newline="") as text:
         number = 0
         while line := text.readline(_MAX_LINE):
             number += 1
@@ -68,8 +73,14 @@ def _lines(file: io.BufferedReader, path: Path) -> Iterator[Line]:
                 raise DatasetError(
                     f"{path}: line {number} is too long; give one image in each line"
                 )
-            if line := line.strip().replace('"', ""):
-                yield number, line
+            yield number, line
+
+
+def _lines(file: io.BufferedReader, path: Path) -> Iterator[Line]:
+    """Yield the lines that are not empty."""
+    for number, raw in bounded_lines(file, path):
+        if line := raw.strip().replace('"', ""):
+            yield number, line
 
 
 def _without_header(lines: Iterator[Line], path: Path) -> Iterator[Line]:

@@ -120,6 +120,7 @@ def _manifest(
         "output": "logits; probabilities are softmax(logits / temperature)",
         "temperature": facts["temperature"],
         "thresholds": facts["thresholds"],
+        "reference": facts["reference"],
         "data": dict(data.facts),
         "note": facts["note"],
         "options": facts["options"],

@@ -17,6 +17,7 @@ from digitflow.drawing import draw_digits, draw_outliers
 from digitflow.errors import UsageError
 from digitflow.evaluation.calibration import apply_temperature, fit_temperature
 from digitflow.evaluation.metrics import compute_metrics
+from digitflow.evaluation.profiles import profile_readings
 from digitflow.evaluation.selection import threshold_for_error_rate
 from digitflow.learning.descriptions import (
     Estimator,
@@ -225,25 +226,31 @@ def check_drawn(prepared: Path, options: TrainingOptions) -> None:
 
 
 def _calibrate(estimator: Estimator, data: PreparedData) -> dict[str, Any]:
-    """Return temperature, threshold and metrics of a fitted estimator on the validation images."""
+    """Return what a fitted estimator's readings of the validation images tell.
+
+    That is its temperature, its thresholds, its metrics, and the reference for later tables.
+    """
     images, labels = data.load("validation")
     probabilities = estimator.predict_proba(images)
     temperature = fit_temperature(labels, probabilities)
     calibrated = apply_temperature(probabilities, temperature)
+    familiar = familiarity(calibrated, temperature)
+    uncertain_below = threshold_for_error_rate(labels, calibrated, STATED_ERROR_RATE)
+    rejected_below = float(np.quantile(familiar, STATED_REJECTION_RATE, method="lower"))
+    statuses = np.where(calibrated.max(axis=1) < uncertain_below, "uncertain", "ok")
+    statuses = np.where(familiar < rejected_below, "rejected", statuses)
+    names = data.facts["class_names"]
     return {
         "temperature": temperature,
         "thresholds": {
-            "uncertain_below": threshold_for_error_rate(labels, calibrated, STATED_ERROR_RATE),
+            "uncertain_below": uncertain_below,
             "stated_error_rate": STATED_ERROR_RATE,
-            "rejected_below": float(
-                np.quantile(
-                    familiarity(calibrated, temperature), STATED_REJECTION_RATE, method="lower"
-                )
-            ),
+            "rejected_below": rejected_below,
             "stated_rejection_rate": STATED_REJECTION_RATE,
             "chosen_on": "validation",
         },
-        "validation_metrics": compute_metrics(labels, calibrated, data.facts["class_names"]),
+        "validation_metrics": compute_metrics(labels, calibrated, names),
+        "reference": profile_readings(images, calibrated, statuses, names),
     }
 
 

@@ -1,4 +1,5 @@
 import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from digitflow import settings
 from digitflow.datasets.preparing import PreparedData, open_prepared, prepare_dataset
 from digitflow.drawing import draw_digits, draw_outliers
 from digitflow.errors import UsageError
+from digitflow.evaluation.calibration import apply_temperature
 from digitflow.learning.descriptions import Estimator
 from digitflow.learning.drafts import load_draft, read_draft
 from digitflow.learning.registering import is_worse, register_draft
@@ -21,6 +23,7 @@ from digitflow.learning.training import (
     make_estimator,
 )
 from digitflow.models.bundle import load_bundle
+from digitflow.models.judging import familiarity, judge
 from digitflow.models.predictor import Predictor
 from digitflow.models.registry import current_version
 
@@ -69,6 +72,24 @@ def test_a_registered_bundle_tells_how_it_was_made(prepared: Path, draft: Path):
     assert manifest["metrics"]["test"]["n"] == 360
     assert manifest["tflite"]["model_float32.tflite"]["changed"] == 0
     assert "tensorflow" in manifest["libraries"]
+
+
+def test_a_registered_bundle_knows_how_its_validation_images_look(prepared: Path, draft: Path):
+    bundle = load_bundle(Path(register(prepared, draft, "known")["folder"]))
+    images, _ = open_prepared(prepared).load("validation")
+    # As it was measured: a threshold is the value of one image, and TFLite rounds differently.
+    estimated = load_draft(draft).predict_proba(images)
+    probabilities = apply_temperature(estimated, bundle.temperature)
+    familiar = familiarity(probabilities, bundle.temperature)
+    judged = zip(probabilities.max(axis=1), familiar, strict=True)
+
+    reference = bundle.manifest["reference"]
+
+    assert reference["status"] == Counter(judge(*each, bundle)[0] for each in judged)
+    read = [bundle.class_names[place] for place in probabilities.argmax(axis=1)]
+    assert reference["label"] == Counter(read)
+    for column in ("confidence", "shape"):
+        assert sum(reference[column].values()) == pytest.approx(len(images), abs=0.1)
     assert 0 <= bundle.uncertain_below <= 1
 
 

@@ -1,0 +1,1 @@
+"""Commands of `digitflow`, one file each, that `digitflow.cli` puts together."""
