@@ -225,7 +225,8 @@ def _show_model(options: argparse.Namespace) -> int:
     from digitflow.models.registry import find_model
 
     bundle = load_bundle(find_model(options.model))
-    print(json.dumps({"model_id": bundle.model_id, **bundle.manifest}, indent=2))
+    # Last, so that no entry of the manifest takes its place.
+    print(json.dumps({**bundle.manifest, "model_id": bundle.model_id}, indent=2))
     return 0
 
 
@@ -236,7 +237,7 @@ def _verify_model(options: argparse.Namespace) -> int:
 
     bundle = load_bundle(find_model(options.model))
     for kind in TFLITE_FILES:
-        Predictor(bundle, tflite=kind)
+        Predictor(bundle, tflite=kind)  # replays the golden predictions
     print(f"{bundle.name}@{bundle.version}: whole; files, digests and golden predictions are right")
     return 0
 
