@@ -105,6 +105,7 @@ def add_score_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--multi", action="store_true", help="several digits in a picture; a row for each"
     )
+    parser.add_argument("--profile", action="store_true", help="print where the time went")
 
 
 def _add_models(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -206,6 +207,7 @@ def _score(options: argparse.Namespace) -> int:
         model=options.model,
         workers=options.workers,
         multi=options.multi,
+        profile=options.profile,
     )
     print(summary.in_words())
     return UNREADABLE_IMAGES if summary.statuses.get("error") else 0

@@ -18,10 +18,10 @@ from digitflow.scoring.request import check_request
 
 @task
 def score(
-    images: str, output: str, model: str | None, workers: int | None, multi: bool
+    images: str, output: str, model: str | None, workers: int | None, multi: bool, profile: bool
 ) -> ScoreSummary:
     """Score the folder; one task for all of it, which spreads the work over processes itself."""
-    return score_folder(images, output, model=model, workers=workers, multi=multi)
+    return score_folder(images, output, model=model, workers=workers, multi=multi, profile=profile)
 
 
 @task
@@ -41,9 +41,10 @@ def score_images(
     model: str | None = None,
     workers: int | None = None,
     multi: bool = False,
+    profile: bool = False,
 ) -> ScoreSummary:
     """Score every image of a folder into one Parquet table, at least one row for each file."""
-    summary = score(images, output, model, workers, multi)
+    summary = score(images, output, model, workers, multi, profile)
     publish(summary)
     say(summary.in_words())
     return summary

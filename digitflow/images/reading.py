@@ -105,13 +105,36 @@ def read_image(path: Path | str | bytes, name: str | None = None) -> ReadImage:
         With reason ``not_found``, ``no_permission``, ``not_a_file``, ``changed_while_reading``,
         or any of `decode_image`.
     """
-    # As Python writes it, so that a name with a line break stays one line.
-    name = repr(name or os.fsdecode(path))[1:-1]
+    name = name or os.fsdecode(path)
+    content, modified_at_ns = read_content(path, name)
+    return decode_image(content, name, modified_at_ns)
+
+
+def read_content(path: Path | str | bytes, name: str) -> tuple[bytes, int]:
+    """Read a regular file that may be an image, without following links and without blocking.
+
+    Parameters
+    ----------
+    path : Path, str or bytes
+    name : str
+        What messages call the image.
+
+    Returns
+    -------
+    content : bytes
+        At most `limits.MAX_BYTES` of them.
+    modified_at_ns : int
+        When the file was changed last, ns since 1970.
+
+    Raises
+    ------
+    ImageError
+        As `read_image`, but for what `decode_image` finds.
+    """
     try:
-        content, modified_at_ns = _read_regular_file(path)
+        return _read_regular_file(path)
     except ImageError as error:
         raise _named(error, name) from error
-    return decode_image(content, name, modified_at_ns)
 
 
 def decode_image(
@@ -256,4 +279,5 @@ def _refusal(error: Exception) -> ImageError:
 
 
 def _named(error: ImageError, name: str) -> ImageError:
-    return ImageError(error.reason, f"{name}: {error.message}")
+    # The name as Python writes it, so that one with a line break stays one line.
+    return ImageError(error.reason, f"{repr(name)[1:-1]}: {error.message}")

@@ -17,6 +17,7 @@ from digitflow.models.bundle import Bundle
 from digitflow.scoring.plan import Shard
 from digitflow.scoring.request import check_request, why_not_written
 from digitflow.scoring.shard import ShardOptions, ShardSummary
+from digitflow.scoring.stopwatch import make_stopwatch, profile_in_words, total_profile
 from digitflow.scoring.table import assemble
 from digitflow.scoring.workers import Job, score_shards
 from digitflow.scoring.working import working_folder
@@ -37,6 +38,7 @@ class ScoreSummary:
     reasons: dict[str, int]  # rows that are not `ok`, by reason
     labels: dict[str, int]  # rows that were read, by label
     seconds: float  # from the call to the finished table
+    profile: dict[str, float]  # seconds of all processes by stage; empty unless asked for
 
     @property
     def images_per_second(self) -> float:
@@ -55,7 +57,10 @@ class ScoreSummary:
             # Its name need not be valid text, which a strict console would refuse.
             ("table", os.fsencode(self.output).decode(errors="backslashreplace")),
         ]
-        return "\n".join(f"{what:<8} {said}" for what, said in lines if said)
+        told = [f"{what:<8} {said}" for what, said in lines if said]
+        if self.profile:
+            told += ["", profile_in_words(self.profile, self.n_files)]
+        return "\n".join(told)
 
 
 def score_folder(
@@ -67,6 +72,7 @@ def score_folder(
     multi: bool = False,
     run_id: str | None = None,
     progress: bool | None = None,
+    profile: bool = False,
 ) -> ScoreSummary:
     """Score every file of a folder into a Parquet table, at least one row for each.
 
@@ -92,6 +98,8 @@ def score_folder(
         What the table calls this run. Default: the time and a few random digits.
     progress : bool, optional
         Whether to show a progress bar on standard error. Default: where that is a terminal.
+    profile : bool
+        Measure where the time goes; the summary tells it.
 
     Returns
     -------
@@ -119,21 +127,29 @@ def score_folder(
     {'ok': 9870, 'uncertain': 130}
     """
     started = time.perf_counter()
+    stopwatch = make_stopwatch(profile)
     request = check_request(images, output, model, workers)
+    stopwatch.lap("plan")
     bundle, output = request.bundle, request.output
     run_id = run_id or f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
-    options = ShardOptions(bundle.folder.resolve(), bundle.model_id, run_id, multi)
+    options = ShardOptions(bundle.folder.resolve(), bundle.model_id, run_id, multi, profile)
+    shards = stopwatch.taking("plan", request.shards)
     with working_folder(output) as work:
         # No other run's parts lie there, not even those that an orphaned worker still writes.
         job = Job(options, work / secrets.token_hex(4), request.workers)
-        with closing(_with_progress(job, request.shards, progress)) as finished:
+        with closing(_with_progress(job, shards, progress)) as finished:
             done = sorted(finished, key=lambda summary: summary.number)
+        stopwatch.skip()
         try:
             facts = _facts_of(bundle, run_id, request.images, multi)
             assemble([each.part for each in done], output, len(bundle.class_names), facts)
         except OSError as error:
             raise OutputError(why_not_written(output, error)) from error
-    return _summary_of(done, output, bundle, run_id, time.perf_counter() - started)
+        stopwatch.lap("assemble")
+    seconds = time.perf_counter() - started
+    shards_spent = ((each.process, each.seconds) for each in done)
+    spent = total_profile(shards_spent, stopwatch.seconds, seconds) if profile else {}
+    return _summary_of(done, output, bundle, run_id, seconds, spent)
 
 
 def _with_progress(
@@ -179,7 +195,12 @@ def _counts(counts: dict[str, int]) -> str:
 
 
 def _summary_of(
-    done: Sequence[ShardSummary], output: Path, bundle: Bundle, run_id: str, seconds: float
+    done: Sequence[ShardSummary],
+    output: Path,
+    bundle: Bundle,
+    run_id: str,
+    seconds: float,
+    profile: dict[str, float],
 ) -> ScoreSummary:
     return ScoreSummary(
         output=output,
@@ -193,6 +214,7 @@ def _summary_of(
         reasons=_total(each.reasons for each in done),
         labels=_total(each.labels for each in done),
         seconds=seconds,
+        profile=profile,
     )
 
 
