@@ -167,8 +167,9 @@ def decode_image(
         check_bytes(len(content))
         file_format = format_of(content)
         container = look_through(content, file_format)
-        with _WARNINGS_LOCK, _quiet(file_format):
-            pixels, mode, (width, height) = _decode(container, file_format)
+        unpacked = _unpack(container)
+        with _quiet(file_format, unpacked):
+            pixels, mode, (width, height) = _decode(container, file_format, unpacked)
     except ImageError as error:
         raise _named(error, name) from error
     except Exception as error:
@@ -188,12 +189,20 @@ def decode_image(
     )
 
 
+def _quiet(
+    file_format: str, unpacked: Image.Image | None
+) -> contextlib.AbstractContextManager[None]:
+    """Return what drops Pillow's warnings and libtiff's lines: the outcome says all there is."""
+    if unpacked and unpacked.mode == "L":
+        return contextlib.nullcontext()  # nothing is left that warns, and there are millions
+    return _silence(file_format == "TIFF")
+
+
 @contextlib.contextmanager
-def _quiet(file_format: str) -> Iterator[None]:
-    """Drop Pillow's warnings, and what libtiff prints: the outcome says all there is to say."""
-    with warnings.catch_warnings():
+def _silence(of_native_code_too: bool) -> Iterator[None]:
+    with _WARNINGS_LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        if file_format == "TIFF":
+        if of_native_code_too:
             with native_chatter_hidden(also_on_failure=True):
                 yield
         else:
@@ -240,9 +249,24 @@ def _read_up_to(descriptor: int, size: int) -> bytes:
     return content
 
 
-def _decode(container: Container, file_format: str) -> tuple[np.ndarray, str, tuple[int, int]]:
+def _unpack(container: Container) -> Image.Image | None:
+    """Unpack plain pixels, by Pillow's own decoder, in a third of the time that opening takes."""
+    if container.plain is None:
+        return None
+    mode, width, height, packed = container.plain
+    check_size(width, height, _most_pixels("PNG", mode))
+    try:
+        return Image.frombytes(mode, (width, height), packed, "zip", mode)
+    except ValueError:  # the usual way tells what is wrong
+        return None
+
+
+def _decode(
+    container: Container, file_format: str, unpacked: Image.Image | None
+) -> tuple[np.ndarray, str, tuple[int, int]]:
     """Return the pixels, upright, the mode of the file, and the size of the upright original."""
-    with Image.open(io.BytesIO(container.content), formats=(file_format,)) as image:
+    opened = unpacked or Image.open(io.BytesIO(container.content), formats=(file_format,))
+    with opened as image:
         width, height = image.size
         check_size(width, height, _most_pixels(file_format, image.mode))
         mode = image.mode

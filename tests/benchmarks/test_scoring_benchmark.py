@@ -47,6 +47,7 @@ def test_digitflow_and_the_bare_loop_are_measured(
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1200)
 def test_the_other_ways_are_measured(script: Script, tmp_path: Path, capsys):
     output = tmp_path / "scoring.json"
 
