@@ -36,13 +36,16 @@ def read_regular_file(path: Path, limit: int) -> Iterator[bytes]:
         if error.errno == errno.ELOOP:
             raise OSError(errno.ELOOP, "a link, not a regular file", path) from error
         raise
-    with os.fdopen(descriptor, "rb") as stream:
+    try:
         facts = os.fstat(descriptor)
         if not stat.S_ISREG(facts.st_mode):
             raise OSError(errno.EINVAL, "not a regular file", path)
-        n_bytes = facts.st_size
-        while n_bytes <= limit and (piece := stream.read(_PIECE)):
+        n_bytes, n_read = facts.st_size, 0
+        while n_bytes <= limit and (piece := os.read(descriptor, _PIECE)):
             yield piece
-            n_bytes = max(n_bytes, stream.tell())  # it may grow meanwhile
+            n_read += len(piece)
+            n_bytes = max(n_bytes, n_read)  # it may grow meanwhile
         if n_bytes > limit:
             raise OSError(errno.EFBIG, f"larger than the {limit:,} bytes it may have", path)
+    finally:
+        os.close(descriptor)
