@@ -4,9 +4,12 @@ python benchmarks/tables.py
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from markdown_parts import section, table
+from speed_tables import SCORING, scoring_table
 
 from digitflow import files
 
@@ -83,19 +86,21 @@ def accuracy_page(results: Sequence[Result]) -> str:
     pages = [result for result in results if "pages" in result]
     others = [result for result in results if "non_digits" in result]
     odd = [result for result in results if "files" in result]
+    scored = [result for result in results if "scoring" in result]
     lost = "Test images lost against Keras, and the file's size."
     sections = [
-        _section("Accuracy", [_table(_ACCURACY, map(_accuracy_row, networks))]),
-        _section("Soft vote", [_table(_VOTE, map(_vote_row, votes))] if votes else [], _VOTES),
-        _section("Seconds to an accuracy", map(clocks_table, clocks), _CLOCKS),
-        _section("Augmentation", map(augmentation_table, steps), _STEPS),
-        _section("Real images", map(real_images_table, real), _REAL_IMAGES),
-        _section("Robustness", map(robustness_table, robust), _ROBUSTNESS),
-        _section("Several digits", map(several_digits_table, pages), _SEVERAL),
-        _section("Not a digit", map(non_digits_table, others), _NON_DIGITS),
-        _section("Odd images", map(odd_images_table, odd), _ODD_IMAGES),
-        _section("TFLite", [_table(_TFLITE, map(_tflite_row, networks))], lost),
-        _section("Commands", [_table(["result", "command"], map(_command_row, results))]),
+        section("Accuracy", [table(_ACCURACY, map(_accuracy_row, networks))]),
+        section("Soft vote", [table(_VOTE, map(_vote_row, votes))] if votes else [], _VOTES),
+        section("Seconds to an accuracy", map(clocks_table, clocks), _CLOCKS),
+        section("Augmentation", map(augmentation_table, steps), _STEPS),
+        section("Real images", map(real_images_table, real), _REAL_IMAGES),
+        section("Robustness", map(robustness_table, robust), _ROBUSTNESS),
+        section("Several digits", map(several_digits_table, pages), _SEVERAL),
+        section("Not a digit", map(non_digits_table, others), _NON_DIGITS),
+        section("Odd images", map(odd_images_table, odd), _ODD_IMAGES),
+        section("Scoring", map(scoring_table, scored), SCORING),
+        section("TFLite", [table(_TFLITE, map(_tflite_row, networks))], lost),
+        section("Commands", [table(["result", "command"], map(_command_row, results))]),
     ]
     return INTRODUCTION + "\n".join(filter(None, sections))
 
@@ -119,7 +124,7 @@ def clocks_table(result: Result) -> str:
         rows.append([f"to {accuracy}", *cells, ratio])
     caption = f"{result['data']}, seed {result['seed']}, {_machine(result)}:\n\n"
     heads = ["clock", f"`{first['network']}`", f"`{second['network']}`", "ratio"]
-    return caption + _table(heads, rows)
+    return caption + table(heads, rows)
 
 
 def augmentation_table(result: Result) -> str:
@@ -130,7 +135,7 @@ def augmentation_table(result: Result) -> str:
         rows.append([operation, *(f"{step['shares'][operation]:.1%}" for step in steps)])
     caption = f"{result['rounds']} rounds, {_machine(result)}:\n\n"
     heads = [f"`{step['network']}`, batches of {step['batch_size']}" for step in steps]
-    return caption + _table(["augmentation", *heads], rows)
+    return caption + table(["augmentation", *heads], rows)
 
 
 def real_images_table(result: Result) -> str:
@@ -153,7 +158,7 @@ def real_images_table(result: Result) -> str:
     rows.append(["all", total, *(f"{each['accuracy']:.2%}" for each in preparations), ""])
     caption = f"{result['data']}, model {result['model'][:12]}, {_machine(result)}:\n\n"
     heads = ["source", "pictures", *(each["preparation"] for each in preparations)]
-    return caption + _table([*heads, f"{own['preparation']} takes"], rows)
+    return caption + table([*heads, f"{own['preparation']} takes"], rows)
 
 
 def robustness_table(result: Result) -> str:
@@ -172,7 +177,7 @@ def robustness_table(result: Result) -> str:
         ]
         accuracies = [kind["accuracy"] for kind in kinds]
         rows.append(["mean", f"{sum(accuracies) / len(accuracies):.2%}", "", ""])
-        tables.append(_table([group, "accuracy", "no digit found", "time"], rows))
+        tables.append(table([group, "accuracy", "no digit found", "time"], rows))
     caption = (
         f"{result['data']}, {result['digits']} digits, seed {result['seed']}, model "
         f"{result['model'][:12]}, {_machine(result)}; {result['accuracy_of_arrays']:.1%} of the "
@@ -191,7 +196,7 @@ def odd_images_table(result: Result) -> str:
     ]
     caption = f"{result['data']}, {_machine(result)}:\n\n"
     heads = ["outcome", "files", "slowest", "most memory"]
-    return caption + _table(heads, [*rows, ["all", *_worst(files)]])
+    return caption + table(heads, [*rows, ["all", *_worst(files)]])
 
 
 def _worst(files: Sequence[Result]) -> list[str]:
@@ -278,7 +283,7 @@ def several_digits_table(result: Result) -> str:
         for kind in result["pages"]
     ]
     caption = f"{result['data']}, seed {result['seed']}, model {result['model'][:12]}:\n\n"
-    return caption + _table(["kind", "pictures", "digits", "right", "whole"], rows)
+    return caption + table(["kind", "pictures", "digits", "right", "whole"], rows)
 
 
 def non_digits_table(result: Result) -> str:
@@ -289,22 +294,7 @@ def non_digits_table(result: Result) -> str:
         cells = [f"{shares.get(status, 0):.1%}" for status in STATUSES]
         rows.append([kind["kind"], str(kind["pictures"]), *cells, f"{kind['refused']:.1%}"])
     caption = f"model {result['model'][:12]}, seed {result['seed']}:\n\n"
-    return caption + _table(["kind", "pictures", *STATUSES, "refused"], rows)
-
-
-def _section(title: str, tables: Iterable[str], text: str = "") -> str:
-    """Return a section, or nothing where there is no table for it."""
-    body = "\n".join(tables)
-    return f"## {title}\n\n" + (f"{text}\n\n" if text else "") + body if body else ""
-
-
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [heads, ["---"] * len(heads), *rows]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    padded = (
-        [f"{cell:{width}}" for cell, width in zip(cells, widths, strict=True)] for cells in lines
-    )
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in padded) + "\n"
+    return caption + table(["kind", "pictures", *STATUSES, "refused"], rows)
 
 
 def read_results(folder: Path) -> list[dict[str, Any]]:

@@ -129,6 +129,7 @@ def add_score_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--summary", metavar="FILE", help="write the summary as JSON; - prints it instead of words"
     )
+    parser.add_argument("--profile", action="store_true", help="print where the time went")
 
 
 def _share(text: str) -> float:
@@ -241,6 +242,7 @@ def _score(options: argparse.Namespace) -> int:
         multi=options.multi,
         fresh=options.fresh,
         keep_removed=options.keep_removed,
+        profile=options.profile,
     )
     tell_summary(summary, options.summary, options.max_error_rate)
     return score_exit_code(summary, options.max_error_rate)
@@ -280,7 +282,8 @@ def _show_model(options: argparse.Namespace) -> int:
     from digitflow.models.registry import find_model
 
     bundle = load_bundle(find_model(options.model))
-    print(json.dumps({"model_id": bundle.model_id, **bundle.manifest}, indent=2))
+    # Last, so that no entry of the manifest takes its place.
+    print(json.dumps({**bundle.manifest, "model_id": bundle.model_id}, indent=2))
     return 0
 
 
@@ -291,7 +294,7 @@ def _verify_model(options: argparse.Namespace) -> int:
 
     bundle = load_bundle(find_model(options.model))
     for kind in TFLITE_FILES:
-        Predictor(bundle, tflite=kind)
+        Predictor(bundle, tflite=kind)  # replays the golden predictions
     print(f"{bundle.name}@{bundle.version}: whole; files, digests and golden predictions are right")
     return 0
 

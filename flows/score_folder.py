@@ -45,6 +45,7 @@ def score_images(
     keep_removed: bool = False,
     max_error_rate: float | None = None,
     summary: str | None = None,
+    profile: bool = False,
 ) -> ScoreSummary:
     """Score every image of a folder into one Parquet table, at least one row for each file.
 
@@ -60,6 +61,7 @@ def score_images(
         multi=multi,
         fresh=fresh,
         keep_removed=keep_removed,
+        profile=profile,
     )
     publish(done)
     tell_summary(done, summary, max_error_rate, say)

@@ -9,6 +9,7 @@ import re
 import struct
 import zlib
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from digitflow.errors import ImageError
 from digitflow.images.limits import MAX_COLOUR_PIXELS, check_size, count_part, cut_off
@@ -36,6 +37,15 @@ _BEGINNINGS = {
 }
 
 
+class PlainPixels(NamedTuple):
+    """The pixels of a PNG file of the usual kind: of 8 bits, not interlaced."""
+
+    mode: str  # as Pillow names it
+    width: int  # px
+    height: int  # px
+    packed: bytes  # filtered row by row and deflated
+
+
 @dataclass(frozen=True)
 class Container:
     """An image file's first picture, and what is to be known of the file beside."""
@@ -43,6 +53,7 @@ class Container:
     content: bytes  # a file of the same format, with what the first picture needs alone
     n_frames: int
     orientation: int  # as in EXIF, 1 (upright) to 8; `content` tells none
+    plain: PlainPixels | None = None  # the same pixels as in `content`, for those that can use them
 
 
 def format_of(content: bytes) -> str:
@@ -88,7 +99,7 @@ def look_through(content: bytes, file_format: str) -> Container:
 def _png(content: bytes) -> Container:
     """Walk the chunks to the end mark, checking each sum: Pillow lets damaged pixels pass."""
     view = memoryview(content)
-    kept = [view[:8]]
+    kept, pixels = [view[:8]], []
     metadata: list[bytes] = []
     n_chunks, n_frames, animated = 0, 0, False
     position, kind = 8, b""
@@ -104,6 +115,7 @@ def _png(content: bytes) -> Container:
             kept.append(view[position:end])
             if kind == b"IDAT":  # a frame of its own where no frame control stands before it
                 n_frames = n_frames or 1
+                pixels.append(view[position + 8 : end - 4])
         elif kind == b"fcTL":
             n_frames += 1
         elif kind == b"acTL":
@@ -112,7 +124,24 @@ def _png(content: bytes) -> Container:
             metadata += _png_metadata(kind, content[position + 8 : end - 4])
         position = end
     needed = content if len(kept) > n_chunks else b"".join(kept)
-    return Container(needed, n_frames if animated else 1, orientation_of(metadata))
+    n_frames = n_frames if animated else 1
+    # Where nothing but them, the beginning and the end is needed.
+    plain = _plain_pixels(kept[1], pixels) if len(kept) == len(pixels) + 3 else None
+    return Container(needed, n_frames, orientation_of(metadata), plain)
+
+
+# Pillow's names of the kinds of colour that need neither palette nor a transparent one.
+_PNG_MODES = {0: "L", 2: "RGB", 4: "LA", 6: "RGBA"}
+
+
+def _plain_pixels(header: memoryview, packed: list[memoryview]) -> PlainPixels | None:
+    """Return the pixels of a PNG file whose first chunk tells that they are of the usual kind."""
+    if header[:8].tobytes() != b"\0\0\0\x0dIHDR" or not packed:
+        return None
+    width, height, depth, colour, *methods = struct.unpack_from(">II5B", header, 8)
+    if depth != 8 or colour not in _PNG_MODES or methods != [0, 0, 0] or not width * height:
+        return None
+    return PlainPixels(_PNG_MODES[colour], width, height, b"".join(packed))
 
 
 def _png_metadata(kind: bytes, data: bytes) -> list[bytes]:

@@ -105,13 +105,36 @@ def read_image(path: Path | str | bytes, name: str | None = None) -> ReadImage:
         With reason ``not_found``, ``no_permission``, ``not_a_file``, ``changed_while_reading``,
         or any of `decode_image`.
     """
-    # As Python writes it, so that a name with a line break stays one line.
-    name = repr(name or os.fsdecode(path))[1:-1]
+    name = name or os.fsdecode(path)
+    content, modified_at_ns = read_content(path, name)
+    return decode_image(content, name, modified_at_ns)
+
+
+def read_content(path: Path | str | bytes, name: str) -> tuple[bytes, int]:
+    """Read a regular file that may be an image, without following links and without blocking.
+
+    Parameters
+    ----------
+    path : Path, str or bytes
+    name : str
+        What messages call the image.
+
+    Returns
+    -------
+    content : bytes
+        At most `limits.MAX_BYTES` of them.
+    modified_at_ns : int
+        When the file was changed last, ns since 1970.
+
+    Raises
+    ------
+    ImageError
+        As `read_image`, but for what `decode_image` finds.
+    """
     try:
-        content, modified_at_ns = _read_regular_file(path)
+        return _read_regular_file(path)
     except ImageError as error:
         raise _named(error, name) from error
-    return decode_image(content, name, modified_at_ns)
 
 
 def decode_image(
@@ -144,8 +167,9 @@ def decode_image(
         check_bytes(len(content))
         file_format = format_of(content)
         container = look_through(content, file_format)
-        with _WARNINGS_LOCK, _quiet(file_format):
-            pixels, mode, (width, height) = _decode(container, file_format)
+        unpacked = _unpack(container)
+        with _quiet(file_format, unpacked):
+            pixels, mode, (width, height) = _decode(container, file_format, unpacked)
     except ImageError as error:
         raise _named(error, name) from error
     except Exception as error:
@@ -165,12 +189,20 @@ def decode_image(
     )
 
 
+def _quiet(
+    file_format: str, unpacked: Image.Image | None
+) -> contextlib.AbstractContextManager[None]:
+    """Return what drops Pillow's warnings and libtiff's lines: the outcome says all there is."""
+    if unpacked and unpacked.mode == "L":
+        return contextlib.nullcontext()  # nothing is left that warns, and there are millions
+    return _silence(file_format == "TIFF")
+
+
 @contextlib.contextmanager
-def _quiet(file_format: str) -> Iterator[None]:
-    """Drop Pillow's warnings, and what libtiff prints: the outcome says all there is to say."""
-    with warnings.catch_warnings():
+def _silence(of_native_code_too: bool) -> Iterator[None]:
+    with _WARNINGS_LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        if file_format == "TIFF":
+        if of_native_code_too:
             with native_chatter_hidden(also_on_failure=True):
                 yield
         else:
@@ -217,9 +249,24 @@ def _read_up_to(descriptor: int, size: int) -> bytes:
     return content
 
 
-def _decode(container: Container, file_format: str) -> tuple[np.ndarray, str, tuple[int, int]]:
+def _unpack(container: Container) -> Image.Image | None:
+    """Unpack plain pixels, by Pillow's own decoder, in a third of the time that opening takes."""
+    if container.plain is None:
+        return None
+    mode, width, height, packed = container.plain
+    check_size(width, height, _most_pixels("PNG", mode))
+    try:
+        return Image.frombytes(mode, (width, height), packed, "zip", mode)
+    except ValueError:  # the usual way tells what is wrong
+        return None
+
+
+def _decode(
+    container: Container, file_format: str, unpacked: Image.Image | None
+) -> tuple[np.ndarray, str, tuple[int, int]]:
     """Return the pixels, upright, the mode of the file, and the size of the upright original."""
-    with Image.open(io.BytesIO(container.content), formats=(file_format,)) as image:
+    opened = unpacked or Image.open(io.BytesIO(container.content), formats=(file_format,))
+    with opened as image:
         width, height = image.size
         check_size(width, height, _most_pixels(file_format, image.mode))
         mode = image.mode
@@ -256,4 +303,5 @@ def _refusal(error: Exception) -> ImageError:
 
 
 def _named(error: ImageError, name: str) -> ImageError:
-    return ImageError(error.reason, f"{name}: {error.message}")
+    # The name as Python writes it, so that one with a line break stays one line.
+    return ImageError(error.reason, f"{repr(name)[1:-1]}: {error.message}")

@@ -29,6 +29,8 @@ _ESTIMATORS: dict[str, type[Estimator]] = {
 _MOST_LAYERS = 16
 _MOST_UNITS = 4096
 _LARGEST_SIDE = 4096  # px
+# What values of other kinds than expected raise.
+_MISFITS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 # What belongs to one fit, not to the network that came of it.
 _OF_THE_FIT = {"callbacks", "checkpoint", "device", "verbose", "warm_start"}
 
@@ -89,7 +91,7 @@ def rebuild_estimator(description: Mapping[str, Any], weights: bytes) -> Estimat
         _check_size(estimator, len(weights))
         network = estimator.build_network(len(estimator.classes_))
         network.set_weights([tensors[name] for name in _weight_names(network)])
-    except (KeyError, TypeError, ValueError, safetensors.SafetensorError) as error:
+    except (*_MISFITS, safetensors.SafetensorError) as error:
         raise BundleError(f"the estimator cannot be rebuilt ({error})") from error
     if not all(np.isfinite(tensor).all() for tensor in tensors.values()):
         raise BundleError("the weights are not all finite numbers; the training went wrong")

@@ -9,8 +9,7 @@ import json
 import math
 import os
 import re
-import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -20,6 +19,7 @@ import numpy as np
 
 from digitflow.errors import BundleError
 from digitflow.files import building_folder, sha256_of
+from digitflow.models.guarded_files import read_regular_file
 from digitflow.models.npz import read_npz
 from digitflow.models.tflite import IMAGE_SIZE
 
@@ -44,9 +44,11 @@ _FILE_LIMIT = 256 << 20  # bytes
 GOLDEN_LIMIT = 64  # images
 _GOLDEN_FILE_LIMIT = 1 << 20  # bytes; so many images and their probabilities have less
 _CLASSES_LIMIT = 1_000
+_CLASS_NAME_LIMIT = 100  # characters
 _THRESHOLD_LIMIT = 1.001  # a little above 1: no confidence is enough
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -64,14 +66,19 @@ class Bundle:
     rejected_below: float  # familiarity under which it is `rejected`: it looks like no class
 
     def read(self, file: str) -> bytes:
-        """Return a file's content, checked against the manifest once more as it is read.
+        """Return a file's content, checked against the manifest as it is read.
+
+        What was checked before may have been replaced since.
 
         Raises
         ------
         BundleError
             If the content is not what the manifest says.
         """
-        return _read_listed_file(self.folder, file, self.manifest["files"][file])
+        facts = self.manifest["files"][file]
+        content = b"".join(_read(self.folder / file, facts["size"]))
+        _check_content(self.folder / file, len(content), hashlib.sha256(content), facts)
+        return content
 
     def golden(self, tflite: str = "dynamic") -> tuple[np.ndarray, np.ndarray]:
         """Return the golden images, uint8 (n, 28, 28), and what a TFLite format must make of them.
@@ -106,11 +113,15 @@ def load_bundle(folder: Path) -> Bundle:
     BundleError
         If anything is missing, too much, altered or of a newer format.
     """
-    manifest_bytes = _read_regular_file(folder / MANIFEST, _MANIFEST_LIMIT)
+    manifest_bytes = b"".join(_read(folder / MANIFEST, _MANIFEST_LIMIT))
     manifest = _check_manifest(folder, manifest_bytes)
     _check_file_names(folder, manifest["files"])
     for file, facts in manifest["files"].items():
-        _read_listed_file(folder, file, facts)
+        size, digest = 0, hashlib.sha256()
+        for piece in _read(folder / file, facts["size"]):
+            size += len(piece)
+            digest.update(piece)
+        _check_content(folder / file, size, digest, facts)
     return Bundle(
         folder=folder,
         manifest=MappingProxyType(manifest),
@@ -185,14 +196,16 @@ def _check_manifest(folder: Path, content: bytes) -> dict[str, Any]:
     """Return the manifest if every entry that the code relies on is what it should be."""
     path = folder / MANIFEST
     try:
-        manifest = json.loads(content)
+        manifest = json.loads(
+            content.decode(), object_pairs_hook=_without_twins, parse_constant=_refuse_constant
+        )
     except (ValueError, RecursionError) as error:
         raise BundleError(f"{path}: is not JSON ({error}); the bundle is damaged") from error
     if not isinstance(manifest, dict) or not _is_whole(manifest.get("format"), 1, math.inf):
         raise BundleError(f"{path}: has no format number; this is not a model bundle")
     if manifest["format"] > FORMAT:
         raise BundleError(
-            f"{path}: has format {manifest['format']}, this digitflow reads up to {FORMAT}; "
+            f"{path}: has format {manifest['format']!s:.20}, this digitflow reads up to {FORMAT}; "
             "install a newer digitflow"
         )
     problem = _first_problem(manifest)
@@ -201,13 +214,33 @@ def _check_manifest(folder: Path, content: bytes) -> dict[str, Any]:
     return manifest
 
 
+def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of JSON whose keys are distinct: of two, readers may take either."""
+    entries = dict(pairs)
+    if len(entries) != len(pairs):
+        keys = [key for key, _ in pairs]
+        twin = next(key for key in entries if keys.count(key) > 1)
+        raise ValueError(f"{twin!r:.80} stands in it twice")
+    return entries
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no number of JSON")
+
+
 def _first_problem(manifest: dict[str, Any]) -> str | None:
     """Return what is wrong with a manifest's entries, or None."""
     names = manifest.get("class_names")
     if not isinstance(names, list) or not 2 <= len(names) <= _CLASSES_LIMIT:
         return "class_names is not a list of 2 to 1000 names"
-    if not all(isinstance(name, str) and name for name in names) or len({*names}) != len(names):
-        return "class_names are not distinct names"
+    for name in names:
+        # As class names come from data; what cannot be printed could not be written either.
+        if not isinstance(name, str) or not 0 < len(name) <= _CLASS_NAME_LIMIT:
+            return f"class name {name!r:.80} is not a text of 1 to {_CLASS_NAME_LIMIT} characters"
+        if not name.isprintable() or name != name.strip():
+            return f"class name {name!r:.80} has characters that cannot be seen"
+    if len({*names}) != len(names):
+        return "class_names are not distinct"
     for key in ("name", "version"):
         if problem := find_name_problem(key, manifest.get(key)):
             return problem
@@ -226,8 +259,8 @@ def _first_problem(manifest: dict[str, Any]) -> str | None:
         most = _GOLDEN_FILE_LIMIT if file == GOLDEN else _FILE_LIMIT
         if not isinstance(facts, dict) or not _is_whole(facts.get("size"), 1, most):
             return f"files.{file} has no size up to {most >> 20} MiB"
-        if not isinstance(facts.get("sha256"), str):
-            return f"files.{file} has no SHA-256"
+        if not isinstance(facts.get("sha256"), str) or not _SHA256.fullmatch(facts["sha256"]):
+            return f"files.{file} has no SHA-256 of 64 hexadecimal digits"
     return None
 
 
@@ -242,35 +275,39 @@ def _is_whole(value: object, low: int, high: float) -> bool:
 
 def _check_file_names(folder: Path, files: Mapping[str, Any]) -> None:
     """Refuse a folder that holds anything but what the manifest lists."""
-    extra = {entry.name for entry in os.scandir(folder)} - {MANIFEST, *files}
+    try:
+        with os.scandir(folder) as entries:
+            extra = next((each.name for each in entries if each.name not in {MANIFEST, *files}), "")
+    except OSError as error:
+        raise BundleError(
+            f"{folder}: cannot be listed ({error.strerror}); make the folder readable"
+        ) from error
     if extra:
         raise BundleError(
-            f"{folder}: holds {', '.join(sorted(extra)[:3])}, which the manifest does not list; "
+            f"{folder}: holds {extra!a}, which the manifest does not list; "
             "remove it or take the bundle from its source again"
         )
 
 
-def _read_listed_file(folder: Path, file: str, facts: Mapping[str, Any]) -> bytes:
-    content = _read_regular_file(folder / file, facts["size"])
-    if hashlib.sha256(content).hexdigest() != facts["sha256"]:
+def _read(path: Path, limit: int) -> Iterator[bytes]:
+    """Read a file of a bundle piece by piece."""
+    try:
+        yield from read_regular_file(path, limit)
+    except FileNotFoundError as error:
+        raise BundleError(f"{path}: is missing; this is not a whole model bundle") from error
+    except OSError as error:
         raise BundleError(
-            f"{folder / file}: its SHA-256 is not the manifest's; "
+            f"{path}: cannot be read ({error.strerror}); take the bundle from its source again"
+        ) from error
+
+
+def _check_content(
+    path: Path, size: int, digest: "hashlib._Hash", facts: Mapping[str, Any]
+) -> None:
+    """Refuse a file that is not what the manifest says."""
+    if size != facts["size"] or digest.hexdigest() != facts["sha256"]:
+        what = "SHA-256" if size == facts["size"] else f"size, {size:,} bytes,"
+        raise BundleError(
+            f"{path}: its {what} is not the manifest's; "
             "the file was altered or damaged, take the bundle from its source again"
         )
-    return content
-
-
-def _read_regular_file(path: Path, limit: int) -> bytes:
-    """Read a file of at most `limit` bytes, following no link and never blocking."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        why = "is missing" if isinstance(error, FileNotFoundError) else f"({error.strerror})"
-        raise BundleError(f"{path}: {why}; this is not a whole model bundle") from error
-    with os.fdopen(descriptor, "rb") as stream:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise BundleError(f"{path}: is not a regular file; a bundle holds nothing else")
-        content = stream.read(limit + 1)
-    if len(content) > limit:
-        raise BundleError(f"{path}: is larger than the {limit} bytes it may have")
-    return content

@@ -43,7 +43,8 @@ def familiarity(probabilities: np.ndarray, temperature: float) -> np.ndarray:
     ndarray of shape (n,), float
         2 / n_classes to 1.
     """
-    before = probabilities**temperature
+    # Of the highest, so that no temperature makes all of them too small for a number.
+    before = (probabilities / probabilities.max(axis=1, keepdims=True)) ** temperature
     highest = np.partition(before, -2, axis=1)[:, -2:]
     return highest.sum(axis=1) / before.sum(axis=1)
 

@@ -38,11 +38,12 @@ class Predictor:
 
     def __init__(self, bundle: Bundle, tflite: str = "dynamic") -> None:
         self.bundle = bundle
-        file = TFLITE_FILES[tflite]
+        self._path = bundle.folder / TFLITE_FILES[tflite]
+        content = bundle.read(self._path.name)
         try:
-            self._network = TFLiteNetwork(bundle.read(file), len(bundle.class_names))
+            self._network = TFLiteNetwork(content, len(bundle.class_names))
         except BundleError as error:
-            raise BundleError(f"{bundle.folder / file}: {error}") from error
+            raise BundleError(f"{self._path}: {error}") from error
         self._check_golden(tflite)
 
     @classmethod
@@ -67,8 +68,17 @@ class Predictor:
         ------
         UsageError
             If the images have another shape or type.
+        BundleError
+            If the network gives numbers that are not finite.
         """
-        return softmax(self._network.logits(images) / np.float32(self.bundle.temperature))
+        with np.errstate(over="ignore"):
+            logits = self._network.logits(images) / np.float32(self.bundle.temperature)
+        if not np.isfinite(logits).all():
+            raise BundleError(
+                f"{self._path}: gives numbers that are not finite; the training went wrong, "
+                "choose another model"
+            )
+        return softmax(logits)
 
     def _check_golden(self, tflite: str) -> None:
         images, expected = self.bundle.golden(tflite)
@@ -76,6 +86,6 @@ class Predictor:
         # Written so that NaN fails too.
         if not difference <= _GOLDEN_TOLERANCE:
             raise BundleError(
-                f"{self.bundle.folder}: probabilities of its golden images are {difference:.3f} "
-                "off; the model is damaged or does not run on this machine"
+                f"{self._path}: probabilities of the golden images are {difference:.3f} off; "
+                "the model is damaged or does not run on this machine"
             )

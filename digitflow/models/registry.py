@@ -12,6 +12,9 @@ from digitflow import settings
 from digitflow.errors import UnknownModelError, UsageError
 from digitflow.files import write_text
 from digitflow.models.bundle import CURRENT, MANIFEST, Bundle, find_name_problem
+from digitflow.models.guarded_files import read_regular_file
+
+_CURRENT_LIMIT = 1000  # bytes; a version's name has less
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ def current_version(name: str) -> str | None:
     """
     path = settings.models_folder() / name / CURRENT
     try:
-        version = path.read_text("utf-8").strip()
+        version = b"".join(read_regular_file(path, _CURRENT_LIMIT)).decode().strip()
     except (FileNotFoundError, NotADirectoryError):
         version = ""
     except (OSError, ValueError) as error:

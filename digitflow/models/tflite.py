@@ -5,6 +5,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from digitflow.console import native_chatter_hidden
 from digitflow.errors import BundleError, UsageError
+from digitflow.models.vetting import vet_network
 
 IMAGE_SIZE = 28  # px, height and width of what a network reads
 
@@ -32,13 +33,13 @@ class TFLiteNetwork:
 
     def __init__(self, content: bytes, n_classes: int) -> None:
         try:
-            with native_chatter_hidden():
+            vet_network(content, (IMAGE_SIZE, IMAGE_SIZE, 1), n_classes)
+            with native_chatter_hidden(also_on_failure=True):
                 self._interpreter = Interpreter(model_content=content, num_threads=1)
-                self._input = self._interpreter.get_input_details()[0]
-                self._output = self._interpreter.get_output_details()[0]
-                self._check_signature(n_classes)
+                self._input = self._interpreter.get_input_details()[0]["index"]
+                self._output = self._interpreter.get_output_details()[0]["index"]
                 shape = (BATCH_SIZE, IMAGE_SIZE, IMAGE_SIZE, 1)
-                self._interpreter.resize_tensor_input(self._input["index"], shape)
+                self._interpreter.resize_tensor_input(self._input, shape)
                 self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             first_line = str(error).partition("\n")[0]
@@ -77,17 +78,9 @@ class TFLiteNetwork:
         return logits
 
     def _run(self, batch: np.ndarray) -> np.ndarray:
-        self._interpreter.set_tensor(self._input["index"], batch)
+        self._interpreter.set_tensor(self._input, batch)
         self._interpreter.invoke()
-        return self._interpreter.get_tensor(self._output["index"])
-
-    def _check_signature(self, n_classes: int) -> None:
-        found = [
-            (tuple(tensor["shape_signature"][1:]), tensor["dtype"])
-            for tensor in (self._input, self._output)
-        ]
-        if found != [((IMAGE_SIZE, IMAGE_SIZE, 1), np.float32), ((n_classes,), np.float32)]:
-            raise ValueError(f"it does not map a 28x28 image to {n_classes} logits: {found}")
+        return self._interpreter.get_tensor(self._output)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

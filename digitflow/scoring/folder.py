@@ -4,7 +4,7 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -17,6 +17,7 @@ from digitflow.scoring.known import SCORED, TABLE, Comparison, Source
 from digitflow.scoring.plan import Shard, plan_shards
 from digitflow.scoring.request import Request, check_request, identity_in, read_earlier
 from digitflow.scoring.shard import ShardOptions, ShardSummary
+from digitflow.scoring.stopwatch import Stopwatch, make_stopwatch, total_profile
 from digitflow.scoring.summary import ScoreSummary
 from digitflow.scoring.table import COUNTED, RowCounts, is_whole, read_rows, write_table
 from digitflow.scoring.workers import Job, score_shards
@@ -34,6 +35,7 @@ def score_folder(
     keep_removed: bool = False,
     run_id: str | None = None,
     progress: bool | None = None,
+    profile: bool = False,
 ) -> ScoreSummary:
     """Score every file of a folder into a Parquet table, at least one row for each.
 
@@ -67,6 +69,8 @@ def score_folder(
         What the rows scored now call this run. Default: the time and a few random digits.
     progress : bool, optional
         Whether to show a progress bar on standard error. Default: where that is a terminal.
+    profile : bool
+        Measure where the time goes; the summary tells it.
 
     Returns
     -------
@@ -94,22 +98,33 @@ def score_folder(
     {'ok': 9870, 'uncertain': 130}
     """
     started = time.perf_counter()
+    stopwatch = make_stopwatch(profile)
     request = check_request(images, output, model, workers, multi=multi, keep_removed=keep_removed)
     run_id = run_id or f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+    options = ShardOptions(
+        request.bundle.folder.resolve(), request.bundle.model_id, run_id, multi, profile
+    )
     with working_folder(request.output, fresh) as work, _as_output_error(request.output):
         is_part = partial(is_whole, n_classes=len(request.bundle.class_names))
         begun = begin(work, request.identity, fresh, is_part)
         comparison = _comparison(request, begun)
-        scored = _scored(request, comparison, begun.parts, run_id, progress)
+        stopwatch.lap("plan")
+        shards = plan_shards(os.fsencode(request.images), comparison.unknown(request.found))
+        job = Job(options, begun.parts, request.workers)
+        with closing(_with_progress(job, stopwatch.taking("plan", shards), progress)) as finished:
+            done = sorted(finished, key=lambda summary: summary.number)
+        stopwatch.skip()
         if comparison.nothing_changed():
             counts = _counts_of(request.output)
         else:
             facts = request.facts
             facts["run"]["run_id"] = run_id
-            counts = write_table(
-                assembled(comparison, scored), request.output, work / "table.parquet", facts
-            )
-    return _summary(request, run_id, comparison, counts, time.perf_counter() - started)
+            rows = assembled(comparison, _parts_of(done))
+            counts = write_table(rows, request.output, work / "table.parquet", facts)
+        stopwatch.lap("assemble")
+    seconds = time.perf_counter() - started
+    spent = _profile(done, stopwatch, seconds) if profile else {}
+    return _summary(request, run_id, comparison, counts, seconds, spent)
 
 
 @contextmanager
@@ -132,18 +147,18 @@ def _comparison(request: Request, begun: Begun) -> Comparison:
     return Comparison(table, map(Source, begun.left), request.keep_removed)
 
 
-def _scored(
-    request: Request, comparison: Comparison, parts: Path, run_id: str, progress: bool | None
-) -> Source:
-    """Score the files of which nothing is known, and return their parts."""
-    bundle, folder = request.bundle, os.fsencode(request.images)
-    options = ShardOptions(bundle.folder.resolve(), bundle.model_id, run_id, request.multi)
-    shards = plan_shards(folder, comparison.unknown(request.found))
-    job = Job(options, parts, request.workers)
-    with closing(_with_progress(job, shards, progress)) as finished:
-        done = sorted(finished, key=lambda summary: summary.number)
+def _parts_of(done: Sequence[ShardSummary]) -> Source:
+    """Return the rows of the shards that were scored."""
     n_files = sum(each.n_files for each in done)
     return Source([each.part for each in done], kept=bytearray(b"\1" * n_files))
+
+
+def _profile(
+    done: Sequence[ShardSummary], stopwatch: Stopwatch, seconds: float
+) -> dict[str, float]:
+    """Return the seconds of all processes by stage."""
+    of_shards = ((each.process, each.seconds) for each in done)
+    return total_profile(of_shards, stopwatch.seconds, seconds)
 
 
 def _with_progress(
@@ -178,7 +193,12 @@ def _counts_of(table: Path) -> RowCounts:
 
 
 def _summary(
-    request: Request, run_id: str, comparison: Comparison, counts: RowCounts, seconds: float
+    request: Request,
+    run_id: str,
+    comparison: Comparison,
+    counts: RowCounts,
+    seconds: float,
+    profile: dict[str, float],
 ) -> ScoreSummary:
     origins, bundle = comparison.origins, request.bundle
     n_scored, n_kept = origins.count(SCORED), origins.count(TABLE)
@@ -199,4 +219,5 @@ def _summary(
         reasons=dict(sorted(counts.reasons.items())),
         labels=dict(sorted(counts.labels.items())),
         seconds=seconds,
+        profile=profile,
     )

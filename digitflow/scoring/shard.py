@@ -7,7 +7,7 @@ travels between processes.
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,12 +16,13 @@ import numpy as np
 
 from digitflow.errors import BundleError, ImageError
 from digitflow.images.normalising import NormalisedImage, normalise, normalise_batch
-from digitflow.images.reading import ReadImage, read_image
+from digitflow.images.reading import ReadImage, decode_image, read_content
 from digitflow.images.segmenting import find_digits
 from digitflow.models.bundle import IMAGE_SIZE, Bundle, load_bundle
 from digitflow.models.judging import BLANK, SEVERAL, TOUCHING, familiarity, judge
 from digitflow.models.predictor import Predictor
 from digitflow.scoring.plan import Found, Shard
+from digitflow.scoring.stopwatch import Stopwatch, make_stopwatch
 from digitflow.scoring.table import Row, table_of, write_part
 
 #: Pictures of 28×28 that are normalised together: as many as the processor's cache holds.
@@ -40,6 +41,7 @@ class ShardOptions:
     model_id: str  # what the bundle must be, so that a run never mixes two models
     run_id: str
     multi: bool = False  # each picture may show several digits
+    profile: bool = False  # measure where the time goes
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class ShardSummary:
     number: int  # the shard's
     part: Path  # the file with its rows
     n_files: int
+    process: int = 0  # that scored it
+    seconds: dict[str, float] = field(default_factory=dict)  # by stage; empty unless asked for
 
 
 def score_shard(shard: Shard, options: ShardOptions, part: Path) -> ShardSummary:
@@ -77,16 +81,27 @@ def score_shard(shard: Shard, options: ShardOptions, part: Path) -> ShardSummary
     OutputError
         If the part cannot be written.
     """
+    stopwatch = make_stopwatch(options.profile)
     predictor = _load_predictor(options.model_folder, options.model_id)
+    stopwatch.lap("load")
     scored_at = time.time_ns() // 1000
-    rows = score_files(shard, predictor, options.multi)
+    rows = score_files(shard, predictor, options.multi, stopwatch)
     bundle = predictor.bundle
     n_classes = len(bundle.class_names)
-    write_part(table_of(rows, n_classes, bundle.model_id, options.run_id, scored_at), part)
-    return ShardSummary(shard.number, part, len(shard.files))
+    table = table_of(rows, n_classes, bundle.model_id, options.run_id, scored_at)
+    stopwatch.lap("rows")
+    write_part(table, part)
+    stopwatch.lap("write")
+    seconds = dict(stopwatch.seconds)
+    return ShardSummary(shard.number, part, len(shard.files), os.getpid(), seconds)
 
 
-def score_files(shard: Shard, predictor: Predictor, multi: bool = False) -> list[Row]:
+def score_files(
+    shard: Shard,
+    predictor: Predictor,
+    multi: bool = False,
+    stopwatch: Stopwatch | None = None,
+) -> list[Row]:
     """Return the rows of a shard, in the order of its files.
 
     Parameters
@@ -97,19 +112,23 @@ def score_files(shard: Shard, predictor: Predictor, multi: bool = False) -> list
         The model.
     multi : bool
         Look for several digits in each picture.
+    stopwatch : Stopwatch, optional
+        Counts what each stage takes.
 
     Returns
     -------
     list of Row
         At least one for each file.
     """
-    rows: list[list[Row]] = []
+    stopwatch = stopwatch or make_stopwatch(False)
+    rows = [[_row_of(found)] for found in shard.files]
+    stopwatch.lap("rows")
     digits: list[tuple[Row, np.ndarray]] = []
     of_model_size: list[tuple[Row, np.ndarray]] = []
-    for found in shard.files:
-        row = _row_of(found)
-        rows.append([row])
-        read = _attempt(row, _read, shard.folder, found, row)
+    for place, found in enumerate(shard.files):
+        row = rows[place][0]
+        read = _attempt(row, _read, shard.folder, found, row, stopwatch)
+        stopwatch.lap("decode")
         if read is None:
             continue
         # Only what is small is kept: one photograph at a time is in memory.
@@ -117,14 +136,18 @@ def score_files(shard: Shard, predictor: Predictor, multi: bool = False) -> list
             of_model_size.append((row, read.pixels))
         elif multi:
             several = _find_several(row, read.pixels, read.scale)
-            rows[-1] = [row for row, _ in several] or [row]
+            rows[place] = [row for row, _ in several] or [row]
             digits += several
+            stopwatch.lap("normalise")
         else:
             digits += _normalise_one(row, read.pixels, read.scale)
+            stopwatch.lap("normalise")
     for start in range(0, len(of_model_size), BLOCK_IMAGES):
         digits += _normalise_together(of_model_size[start : start + BLOCK_IMAGES])
+    stopwatch.lap("normalise")
     if digits:
         probabilities = predictor.predict_proba(np.stack([image for _, image in digits]))
+        stopwatch.lap("infer")
         _classify([row for row, _ in digits], probabilities, predictor.bundle)
     return [row for of_file in rows for row in of_file]
 
@@ -168,11 +191,14 @@ def _microseconds(nanoseconds: int | None) -> int | None:
     return nanoseconds // 1000
 
 
-def _read(folder: bytes, found: Found, row: Row) -> ReadImage:
+def _read(folder: bytes, found: Found, row: Row, stopwatch: Stopwatch) -> ReadImage:
     if found.problem:
         raise found.problem
     # Messages name the file as the table does: where the folder lies is nobody's business.
-    read = read_image(folder + b"/" + found.path, name=os.fsdecode(found.path))
+    name = os.fsdecode(found.path)
+    content, modified_at_ns = read_content(folder + b"/" + found.path, name)
+    stopwatch.lap("read")
+    read = decode_image(content, name, modified_at_ns)
     row.image_width, row.image_height = read.width, read.height
     row.format, row.mode = read.format, read.mode
     row.orientation, row.n_frames = read.orientation, read.n_frames

@@ -8,6 +8,7 @@ from typing import Any
 
 from digitflow.errors import UnreadableImagesError, UsageError
 from digitflow.files import write_text
+from digitflow.scoring.stopwatch import profile_in_words
 
 #: In place of a file's name: standard output.
 CONSOLE = "-"
@@ -33,6 +34,7 @@ class ScoreSummary:
     reasons: dict[str, int]  # rows that are not `ok`, by reason
     labels: dict[str, int]  # rows that were read, by label
     seconds: float  # from the call to the finished table
+    profile: dict[str, float]  # seconds of all processes by stage; empty unless asked for
 
     @property
     def images_per_second(self) -> float:
@@ -66,7 +68,10 @@ class ScoreSummary:
             ("model", f"{self.model}@{self.version} ({self.model_id[:12]})"),
             ("table", f"{output} (unchanged)" if self.unchanged else output),
         ]
-        return "\n".join(f"{what:<8} {said}" for what, said in lines if said)
+        told = [f"{what:<8} {said}" for what, said in lines if said]
+        if self.profile:
+            told += ["", profile_in_words(self.profile, self.n_files)]
+        return "\n".join(told)
 
     def as_json(self) -> str:
         """Return the summary as a JSON object, with `images_per_second` and `error_rate`."""

@@ -103,6 +103,20 @@ def test_a_network_that_is_a_function_cannot_be_described(fitted):
             "input_form": {**FORM, "image_shape": None, "size": None},
         },
         {},
+        [],
+        {"class": "ANNClassifier", "parameters": [], "classes": [0, 1], "input_form": FORM},
+        {
+            "class": "ANNClassifier",
+            "parameters": {},
+            "classes": [0, 1],
+            "input_form": {**FORM, "value_range": []},
+        },
+        {
+            "class": "ANNClassifier",
+            "parameters": {},
+            "classes": [0, 1],
+            "input_form": {**FORM, "value_range": [10**400, 1]},
+        },
     ],
     ids=[
         "class",
@@ -118,6 +132,10 @@ def test_a_network_that_is_a_function_cannot_be_described(fitted):
         "image size",
         "features",
         "empty",
+        "list",
+        "parameters",
+        "range",
+        "large range",
     ],
 )
 def test_a_description_that_this_code_would_not_write_is_refused(bundle_folder: Path, estimator):

@@ -11,6 +11,7 @@ from support import change_manifest, replace_file
 from digitflow.errors import BundleError, OutputError
 from digitflow.evaluation.metrics import ACCEPT_NOTHING
 from digitflow.models.bundle import GOLDEN, KERAS, MANIFEST, WEIGHTS, load_bundle, write_bundle
+from digitflow.models.predictor import Predictor
 
 
 def test_a_whole_bundle_says_what_it_is(bundle_folder: Path):
@@ -50,7 +51,7 @@ def test_a_folder_without_manifest_is_no_bundle(tmp_path: Path):
 def test_an_extra_file_is_refused(bundle_folder: Path):
     (bundle_folder / "estimator.pkl").write_bytes(b"cos\nsystem\n(S'true'\ntR.")
 
-    with pytest.raises(BundleError, match=r"estimator\.pkl, which the manifest does not list"):
+    with pytest.raises(BundleError, match=r"'estimator\.pkl', which the manifest does not list"):
         load_bundle(bundle_folder)
 
 
@@ -84,9 +85,16 @@ def test_a_fifo_is_refused_at_once(bundle_folder: Path):
         ({"format": 1.0}, "no format number"),
         ({"class_names": ["0"]}, "class_names"),
         ({"class_names": ["0"] * 10}, "distinct"),
-        ({"class_names": [0, 1]}, "distinct names"),
+        ({"class_names": [0, 1]}, "class name 0 is not a text"),
+        ({"class_names": ["0", ""]}, "class name '' is not a text"),
+        ({"class_names": ["0", "x" * 101]}, "class name 'x{79} is not a text of 1 to 100"),
+        ({"class_names": ["0", "1\n"]}, "class name '1.n' has characters that cannot be seen"),
+        ({"class_names": ["0", " 1"]}, "class name ' 1' has characters that cannot be seen"),
+        ({"class_names": ["0", "\ud800"]}, "has characters that cannot be seen"),
+        ({"class_names": [str(n) for n in range(1001)]}, "class_names is not a list of 2 to 1000"),
         ({"temperature": 0}, "temperature"),
-        ({"temperature": float("nan")}, "temperature"),
+        ({"temperature": float("nan")}, "NaN is no number of JSON"),
+        ({"anything": float("inf")}, "Infinity is no number of JSON"),
         ({"temperature": True}, "temperature"),
         ({"temperature": 10**400}, "temperature"),
         ({"thresholds": {}}, "uncertain_below"),
@@ -130,6 +138,33 @@ def test_a_threshold_that_nothing_reaches_is_taken(bundle_folder: Path):
     assert load_bundle(bundle_folder).uncertain_below == ACCEPT_NOTHING > 1
 
 
+@pytest.mark.parametrize("sha256", [None, 1, "", "0" * 63, "0" * 65, "G" * 64, "A" * 64])
+def test_what_is_no_digest_is_refused(bundle_folder: Path, sha256: object):
+    files = json.loads((bundle_folder / MANIFEST).read_text())["files"]
+    files[WEIGHTS]["sha256"] = sha256
+    change_manifest(bundle_folder, files=files)
+
+    with pytest.raises(BundleError, match=rf"files\.{WEIGHTS} has no SHA-256 of 64"):
+        load_bundle(bundle_folder)
+
+
+def test_an_entry_that_stands_twice_is_refused(bundle_folder: Path):
+    text = (bundle_folder / MANIFEST).read_text()
+    (bundle_folder / MANIFEST).write_text('{"temperature": 2.0,' + text.lstrip()[1:])
+
+    with pytest.raises(BundleError, match="'temperature' stands in it twice"):
+        load_bundle(bundle_folder)
+
+
+@pytest.mark.parametrize("coding", ["utf-16", "utf-32", "utf-8-sig"])
+def test_a_manifest_in_another_coding_is_refused(bundle_folder: Path, coding: str):
+    text = (bundle_folder / MANIFEST).read_text()
+    (bundle_folder / MANIFEST).write_bytes(text.encode(coding))
+
+    with pytest.raises(BundleError, match="is not JSON"):
+        load_bundle(bundle_folder)
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe", b"[" * 100_000])
 def test_a_manifest_that_is_no_json_object_is_refused(bundle_folder: Path, content: bytes):
     (bundle_folder / MANIFEST).write_bytes(content)
@@ -143,6 +178,63 @@ def test_a_huge_manifest_is_not_read(bundle_folder: Path):
         stream.truncate(10 << 30)  # sparse
 
     with pytest.raises(BundleError, match="larger than"):
+        load_bundle(bundle_folder)
+
+
+@pytest.mark.parametrize("file", [WEIGHTS, KERAS, GOLDEN, "model.tflite"])
+def test_a_file_larger_than_its_manifest_says_is_not_read(bundle_folder: Path, file: str):
+    with (bundle_folder / file).open("r+b") as stream:
+        stream.truncate(10 << 30)  # sparse
+
+    with pytest.raises(
+        BundleError, match=rf"{file}: cannot be read \(larger than the [\d,]+ bytes"
+    ):
+        load_bundle(bundle_folder)
+
+
+def test_a_file_smaller_than_its_manifest_says_is_refused(bundle_folder: Path):
+    (bundle_folder / WEIGHTS).write_bytes(b"\0" * 100)
+
+    with pytest.raises(BundleError, match="its size, 100 bytes, is not the manifest's"):
+        load_bundle(bundle_folder)
+
+
+@pytest.mark.parametrize("what", ["link", "content"])
+def test_what_was_replaced_after_the_check_is_not_used(
+    bundle_folder: Path, tmp_path: Path, what: str
+):
+    bundle = load_bundle(bundle_folder)
+    file, other = bundle_folder / "model.tflite", tmp_path / "other.tflite"
+    other.write_bytes(file.read_bytes()[:-1] + b"\1")
+    if what == "link":
+        file.unlink()
+        file.symlink_to(other)
+    else:
+        other.replace(file)
+
+    with pytest.raises(BundleError, match=r"model\.tflite: .*(a link|SHA-256)") as caught:
+        Predictor(bundle)
+
+    assert str(caught.value).count("model.tflite") == 1
+
+
+@pytest.mark.parametrize("name", ["a\nb", "\x1b[2J", os.fsdecode(b"\xff"), "Manifest.json", ".x"])
+def test_an_odd_name_is_said_in_one_line(bundle_folder: Path, name: str):
+    (bundle_folder / name).touch()
+
+    with pytest.raises(BundleError, match="which the manifest does not list") as caught:
+        load_bundle(bundle_folder)
+
+    assert ascii(name) in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, lambda path: path.symlink_to("/etc")])
+def test_a_folder_in_place_of_a_file_is_refused(bundle_folder: Path, make):
+    (bundle_folder / WEIGHTS).unlink()
+    make(bundle_folder / WEIGHTS)
+
+    with pytest.raises(BundleError, match=rf"{WEIGHTS}: cannot be read .*not a regular file"):
         load_bundle(bundle_folder)
 
 

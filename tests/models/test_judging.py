@@ -48,3 +48,8 @@ def test_both_thresholds_decide(confidence, familiar, status, reason) -> None:
     found = judge(confidence, familiar, BUNDLE)
     assert found[:2] == (status, reason)
     assert (found[2] is None) == (status == "ok")
+
+
+def test_no_temperature_makes_familiarity_of_nothing() -> None:
+    even = np.full((1, 10), 0.1, np.float32)
+    assert familiarity(even, 100.0) == pytest.approx([0.2])

@@ -1,3 +1,4 @@
+import os
 import shutil
 from pathlib import Path
 
@@ -83,13 +84,19 @@ def test_an_unknown_model_is_said_with_what_there_is(models: Path, model: str, m
         find_model(model)
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfe", None], ids=["no text", "folder"])
-def test_a_current_version_that_cannot_be_read_is_said(models: Path, content: bytes | None):
-    current = models / "small" / "current"
-    if content is None:
-        current.mkdir()
-    else:
-        current.write_bytes(content)
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda path: path.write_bytes(b"\xff\xfe"),
+        Path.mkdir,
+        os.mkfifo,
+        lambda path: path.symlink_to("/etc/hostname"),
+        lambda path: path.write_bytes(b"1" * 10_000),
+    ],
+    ids=["no text", "folder", "pipe", "link", "too large"],
+)
+def test_a_current_version_that_cannot_be_read_is_said(models: Path, make):
+    make(models / "small" / "current")
 
     for ask in (lambda: find_model("small"), list_models):
         with pytest.raises(UnknownModelError, match=r"small/current: cannot be read \(.*\); write"):

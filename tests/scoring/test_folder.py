@@ -72,6 +72,23 @@ def test_the_summary_in_words_tells_what_an_operator_asks(images: Path, output: 
     assert words.endswith(f"table    {output}")
 
 
+def test_a_profile_accounts_for_all_the_time_of_all_processes(
+    images: Path, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    summary = score_folder(images, output, workers=1, profile=True)
+    # The rest of the call is a handful of additions.
+    assert sum(summary.profile.values()) == pytest.approx(summary.seconds, rel=1e-6)
+    for stage in ("plan", "read", "decode", "normalise", "infer", "rows", "write", "assemble"):
+        assert summary.profile[stage] > 0, stage
+    assert "\n\nstage " in summary.in_words()
+
+    monkeypatch.setattr(plan, "SHARD_FILES", 1)
+    summary = score_folder(images, output, workers=2, fresh=True, profile=True)
+    assert sum(summary.profile.values()) >= summary.seconds
+    assert summary.profile["decode"] > 0
+    assert score_folder(images, output).profile == {}
+
+
 def test_the_summary_of_a_table_whose_name_is_not_text_can_be_printed(
     images: Path, output: Path
 ) -> None:
