@@ -2,7 +2,7 @@
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,8 @@ class ScoreSummary:
     reasons: dict[str, int]  # rows that are not `ok`, by reason
     labels: dict[str, int]  # rows that were read, by label
     seconds: float  # from the call to the finished table
-    profile: dict[str, float]  # seconds of all processes by stage; empty unless asked for
+    #: Seconds of all processes by stage; empty unless asked for.
+    profile: dict[str, float] = field(default_factory=dict)
 
     @property
     def images_per_second(self) -> float:
