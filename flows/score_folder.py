@@ -11,7 +11,7 @@ from orchestration import run_script, say  # sets Prefect's defaults: comes firs
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
 
-from digitflow.cli import add_score_arguments, score_exit_code, tell_summary
+from digitflow.commands.score import add_score_arguments, score_exit_code, tell_summary
 from digitflow.errors import UsageError
 from digitflow.scoring.folder import score_folder
 from digitflow.scoring.request import check_request

@@ -1,0 +1,92 @@
+"""`digitflow score`: a folder of images into a Parquet table; the flow has the same options."""
+
+import argparse
+import contextlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from digitflow.errors import ImageError
+
+if TYPE_CHECKING:
+    from digitflow.scoring.summary import ScoreSummary
+
+
+def add_score(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command to the parser."""
+    score = commands.add_parser("score", help="score a folder of images into a Parquet table")
+    add_score_arguments(score)
+    score.set_defaults(run=_run)
+
+
+def add_score_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what `digitflow score` and `flows/score_folder.py` have in common."""
+    # As text: a path would lose the slash at the end of an output, which is refused.
+    parser.add_argument("images", help="the folder; sub-folders are included")
+    parser.add_argument("output", help="the Parquet file to write")
+    parser.add_argument("--model", help="name, name@version or a bundle's folder (default: mnist)")
+    parser.add_argument("--workers", type=int, help="processes (default: one for each CPU)")
+    parser.add_argument(
+        "--multi", action="store_true", help="several digits in a picture; a row for each"
+    )
+    parser.add_argument(
+        "--fresh", action="store_true", help="score everything anew, whatever is known already"
+    )
+    parser.add_argument(
+        "--keep-removed", action="store_true", help="keep the rows of files that are gone"
+    )
+    parser.add_argument(
+        "--max-error-rate",
+        type=_share,
+        metavar="SHARE",
+        help="end with 3 only if a larger share of the files cannot be read, 0 to 1 (default: 0)",
+    )
+    parser.add_argument(
+        "--summary", metavar="FILE", help="write the summary as JSON; - prints it instead of words"
+    )
+    parser.add_argument("--profile", action="store_true", help="print where the time went")
+
+
+def _share(text: str) -> float:
+    with contextlib.suppress(ValueError):
+        if 0 <= float(text) <= 1:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is no share; give a number from 0 to 1")
+
+
+def _run(options: argparse.Namespace) -> int:
+    from digitflow.scoring.folder import score_folder
+    from digitflow.scoring.summary import check_summary_file
+
+    check_summary_file(options.summary, options.images, options.output)
+    summary = score_folder(
+        options.images,
+        options.output,
+        model=options.model,
+        workers=options.workers,
+        multi=options.multi,
+        fresh=options.fresh,
+        keep_removed=options.keep_removed,
+        profile=options.profile,
+    )
+    tell_summary(summary, options.summary, options.max_error_rate)
+    return score_exit_code(summary, options.max_error_rate)
+
+
+def tell_summary(
+    summary: "ScoreSummary",
+    file: str | None,
+    max_error_rate: float | None,
+    say: Callable[[str], None] = print,
+) -> None:
+    """Write and print what a scoring run did; an error if too many images could not be read."""
+    from digitflow.scoring.summary import CONSOLE, check_error_rate, write_summary
+
+    if file not in (None, CONSOLE):
+        write_summary(summary, file)
+    say(summary.as_json() if file == CONSOLE else summary.in_words())
+    check_error_rate(summary, max_error_rate)
+
+
+def score_exit_code(summary: "ScoreSummary", max_error_rate: float | None) -> int:
+    """Return the exit code of a scoring run that is done, and has not failed by its error rate."""
+    return ImageError.exit_code if summary.error_rate and max_error_rate is None else 0
