@@ -37,7 +37,7 @@ from digitflow.models.registry import find_model
 STATED_ERROR_RATE = 0.002
 
 #: Of the validation images, which all show a class, at most this share may be `rejected`.
-STATED_REJECTION_RATE = 0.005
+STATED_REJECTION_RATE = 0.007
 
 _GOLDEN_PER_CLASS = 2
 _MIN_STEPS = 700  # batches; the one-cycle schedule needs about so many to get anywhere

@@ -8,20 +8,6 @@ from digitflow.images.normalising import normalise_batch
 from digitflow.images.placing import stroke_width
 from digitflow.models.predictor import Predictor
 
-# Forms that MNIST has hardly any of, so that its network misreads some.
-FOREIGN = {
-    (0, "slashed"),
-    (1, "short flag"),
-    (1, "curved flag"),
-    (1, "long flag"),
-    (1, "long curved upstroke"),
-    (1, "flag as long as the stem"),
-    (1, "flag and foot"),
-    (1, "long flag and foot"),
-    (4, "closed, bar ending at the stem"),
-    (4, "lightning"),
-}
-
 
 @pytest.fixture(scope="module")
 def predictor() -> Predictor:
@@ -88,5 +74,4 @@ def test_forms_can_be_read(predictor: Predictor, digit: int):
         images = draw_form(form, 40, np.random.default_rng(5))
 
         read = predictor.predict_proba(images).argmax(axis=1)
-        least = 0.5 if (digit, name) in FOREIGN else 0.9
-        assert (read == digit).mean() >= least, name
+        assert (read == digit).mean() >= 0.95, name

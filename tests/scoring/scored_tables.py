@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from digitflow.scoring.table import Row, assemble, table_of, write_part
+from digitflow.scoring import table
+from digitflow.scoring.table import FORMAT_VERSION, Row, table_of
 
 NAMES = [str(digit) for digit in range(10)]
 
@@ -41,10 +42,9 @@ def write_table(
     path: Path, rows: Sequence[Row], model_id: str = "0" * 64, folder: Path | str = "images"
 ) -> Path:
     """Write rows as the table of a run over a folder."""
-    part = path.with_name("part")
-    write_part(table_of(rows, 10, model_id, "run"), part)
     model = {"name": "small", "version": "1", "model_id": model_id, "class_names": NAMES}
     run = {"run_id": "run", "folder": str(folder), "multi": any(row.segment for row in rows)}
-    assemble([part], path, 10, {"model": model, "run": run})
-    part.unlink()
+    facts = {"format_version": FORMAT_VERSION, "model": model, "run": run}
+    content = table_of(rows, 10, model_id, "run", scored_at=1_700_000_000_000_000)
+    table.write_table([content], path, path.with_name("temporary"), facts)
     return path
