@@ -82,12 +82,13 @@ BROKEN_OFF = """
 import sys
 from types import SimpleNamespace
 from digitflow import cli
+from digitflow.commands import score
 from digitflow.scoring import workers
 
 workers._ALONE_SHARDS = 0
 job = SimpleNamespace(score=exec, workers=2)
 slow = "import os, time; os.write(1, b'%d\\\\n' % os.getpid()); time.sleep(60)"
-cli._score = lambda _: list(workers.score_shards(job, iter([slow] * 99)))
+score._run = lambda _: list(workers.score_shards(job, iter([slow] * 99)))
 sys.exit(cli.main(["score", "images", "out.parquet"]))
 """
 
