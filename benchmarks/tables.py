@@ -38,9 +38,7 @@ sample standard deviation over seeds, where there were several. Of 10,000 images
 comparable only roughly.
 
 `fast`'s recipe was chosen with six thousand images of writers held out; `accurate` took its
-optimiser over from it, and its number of epochs was what time there was. All but `fast` were fitted
-when each epoch still saw the images in one order, `ann` at a constant learning rate and `accurate`
-by Adam for 36 epochs: their figures are to be measured again.
+optimiser over from it, and its number of epochs was what time there was.
 
 """
 
@@ -262,7 +260,8 @@ def _command_row(result: Result) -> list[str]:
 def _machine(facts: Result) -> str:
     # Runs from before the device was recorded had no GPU.
     device = facts.get("device", "CPU")
-    return f"{facts['cores']} cores" + ("" if device == "CPU" else f", {device}")
+    cores = f"{facts['cores']} core{'s' * (facts['cores'] > 1)}"
+    return cores + ("" if device == "CPU" else f", {device}")
 
 
 def _range(numbers: Sequence[int]) -> str:
