@@ -8,7 +8,7 @@ bounded time, and handed on with nothing but what its first picture needs.
 import re
 import struct
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from digitflow.errors import ImageError
@@ -53,7 +53,8 @@ class Container:
     content: bytes  # a file of the same format, with what the first picture needs alone
     n_frames: int
     orientation: int  # as in EXIF, 1 (upright) to 8; `content` tells none
-    plain: PlainPixels | None = None  # the same pixels as in `content`, for those that can use them
+    #: The same pixels as in `content`, for those that can use them.
+    plain: PlainPixels | None = field(default=None, compare=False)
 
 
 def format_of(content: bytes) -> str:
