@@ -42,8 +42,7 @@ class TFLiteNetwork:
                 self._interpreter.resize_tensor_input(self._input, shape)
                 self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
-            first_line = str(error).partition("\n")[0]
-            raise BundleError(f"not a TFLite network that can be run ({first_line})") from error
+            raise _not_run(error) from error
         self._n_classes = n_classes
 
     def logits(self, images: np.ndarray) -> np.ndarray:
@@ -62,6 +61,8 @@ class TFLiteNetwork:
         ------
         UsageError
             If the images have another shape or type.
+        BundleError
+            If LiteRT cannot run the network.
         """
         if images.dtype != np.uint8 or images.shape[1:] != (IMAGE_SIZE, IMAGE_SIZE):
             raise UsageError(
@@ -79,8 +80,16 @@ class TFLiteNetwork:
 
     def _run(self, batch: np.ndarray) -> np.ndarray:
         self._interpreter.set_tensor(self._input, batch)
-        self._interpreter.invoke()
+        try:
+            self._interpreter.invoke()
+        except RuntimeError as error:  # some of what LiteRT does not take it finds only now
+            raise _not_run(error) from error
         return self._interpreter.get_tensor(self._output)
+
+
+def _not_run(error: Exception) -> BundleError:
+    first_line = str(error).partition("\n")[0]
+    return BundleError(f"not a TFLite network that can be run ({first_line})")
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

@@ -16,7 +16,9 @@ import pytest
 from hostile_networks import read_model, write_model
 
 from digitflow import settings
+from digitflow.errors import BundleError
 from digitflow.models.bundle import TFLITE_FILES
+from digitflow.models.tflite import TFLiteNetwork
 from digitflow.models.vetting import vet_network
 
 SHIPPED = settings.shipped_models_folder() / "mnist" / "pretrained"
@@ -31,6 +33,19 @@ def vet(content: bytes, n_classes: int = 10) -> None:
 @pytest.mark.parametrize("file", TFLITE_FILES.values())
 def test_what_digitflow_exports_is_let_through(file: str):
     vet((SHIPPED / file).read_bytes())
+
+
+def test_what_litert_refuses_only_when_it_runs_is_an_error_of_the_bundle(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    def refuse() -> None:
+        raise RuntimeError("failed to create the runtime\nand more")
+
+    network = TFLiteNetwork(CONTENT, 10)
+    monkeypatch.setattr(network._interpreter, "invoke", refuse)
+
+    with pytest.raises(BundleError, match=r"run \(failed to create the runtime\)$"):
+        network.logits(np.zeros((1, 28, 28), np.uint8))
 
 
 def test_another_input_or_output_is_refused():
