@@ -1,6 +1,6 @@
 """TFLite files changed at random, and what a network made of each does.
 
-    python tests/models/hostile_networks.py FILE.tflite FIRST LAST
+    python tests/hostile_networks.py FILE.tflite FIRST LAST
 
 In a process of its own, whose memory is capped: what LiteRT cannot stand would end the tests.
 """

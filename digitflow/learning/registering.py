@@ -103,7 +103,13 @@ def _find_difference(current: Bundle, new: Bundle) -> str | None:
     if current.class_names != new.class_names:
         return "its classes are not those of the current version"
     difference = find_difference(current.manifest.get("data", {}), new.manifest["data"])
-    return f"the current version was {difference}" if difference else None
+    if difference:
+        return f"the current version was {difference}"
+    known, learned = current.manifest.get("options", {}), new.manifest["options"]
+    if any(known.get(drawn, 0) and not learned[drawn] for drawn in ("drawn_digits", "outliers")):
+        # What these are for, the validation images do not show.
+        return "the current version learned from drawn pictures as well"
+    return None
 
 
 def _manifest(

@@ -1,4 +1,5 @@
 import json
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from digitflow.drawing import draw_digits, draw_outliers
 from digitflow.errors import UsageError
 from digitflow.evaluation.calibration import apply_temperature
 from digitflow.learning.descriptions import Estimator
-from digitflow.learning.drafts import load_draft, read_draft
+from digitflow.learning.drafts import load_draft, read_draft, update_draft
 from digitflow.learning.registering import is_worse, register_draft
 from digitflow.learning.reporting import evaluate_draft
 from digitflow.learning.training import (
@@ -150,6 +151,23 @@ def test_versions_with_other_validation_images_are_not_compared(prepared: Path, 
 
     assert not registration["promoted"]
     assert "other validation images" in registration["outcome"]
+
+
+def test_what_learned_no_drawn_pictures_never_replaces_what_did(
+    prepared: Path, draft: Path, tmp_path: Path
+):
+    plain, drawn = (shutil.copytree(draft, tmp_path / name) for name in ("plain", "drawn"))
+    options = read_draft(draft)["options"]
+    update_draft(drawn, {"options": {**options, "drawn_digits": 20, "outliers": 30}})
+    register(prepared, plain, "1")
+
+    assert register(prepared, drawn, "2")["promoted"]
+    assert register(prepared, drawn, "3")["promoted"]
+    registration = register(prepared, plain, "4")
+    assert not registration["promoted"]
+    assert "learned from drawn pictures as well, so the two" in registration["outcome"]
+    assert "digitflow models promote trained@4" in registration["outcome"]
+    assert current_version("trained") == "3"
 
 
 def test_promotion_can_be_left_out(prepared: Path, draft: Path):
