@@ -21,7 +21,7 @@ from typing import Any
 
 import joblib
 import numpy as np
-from keeping import RESULTS, kept_file, load_classifier, machine, write_result
+from keeping import RESULTS, command_line, kept_file, load_classifier, machine, write_result
 
 from digitflow import load_dataset, make_classifier
 from digitflow.errors import DigitflowError, UsageError
@@ -171,12 +171,7 @@ def command_of(options: argparse.Namespace) -> str:
     told = vars(options) | {"keep": None, "results": None}
     if options.dataset == "mnist":
         del told["dataset"]
-    words = ["python", "benchmarks/accuracy.py", told.pop("network")]
-    for name, value in told.items():
-        values = value if isinstance(value, list) else [value]
-        if value:
-            words += [f"--{name}", *map(str, values)]
-    return shlex.join(words)
+    return command_line("accuracy", told.pop("network"), **told)
 
 
 def measure_tflite(

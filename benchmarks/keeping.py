@@ -1,6 +1,7 @@
 """What the benchmarks leave behind: results, the machine they are of, and fitted classifiers."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,25 @@ def machine() -> dict[str, Any]:
     if gpus:
         device = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU")
     return {"libraries": library_versions(), "cores": joblib.cpu_count(), "device": device}
+
+
+def command_line(script: str, *words: str, **told: Any) -> str:
+    """Return the command that makes a result, without the places of this machine.
+
+    Parameters
+    ----------
+    script : str
+        The benchmark's name.
+    *words : str
+        What stands without a name.
+    **told : str, number, list of them, or None
+        Options by name; those that are None or empty are left out.
+    """
+    command = ["python", f"benchmarks/{script}.py", *words]
+    for name, value in told.items():
+        values = value if isinstance(value, list) else [] if value is None else [value]
+        command += [f"--{name}", *map(str, values)] if values else []
+    return shlex.join(command)
 
 
 def write_result(path: Path, content: dict[str, Any]) -> None:

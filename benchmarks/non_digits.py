@@ -8,7 +8,6 @@ drawings was trained on: the outliers of the training are drawn otherwise, and w
 """
 
 import argparse
-import shlex
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -18,7 +17,7 @@ from typing import Any
 
 import matplotlib
 import numpy as np
-from keeping import machine, write_result
+from keeping import command_line, machine, write_result
 from painting import smooth_noise, to_png
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
@@ -180,11 +179,7 @@ def describe(kind: str, statuses: Counter[str]) -> dict[str, Any]:
 
 def command_of(options: argparse.Namespace) -> str:
     """Return the command, without what only shows more."""
-    words = ["python", "benchmarks/non_digits.py"]
-    for name, value in (vars(options) | {"output": None}).items():
-        if value is not None:
-            words += [f"--{name}", str(value)]
-    return shlex.join(words)
+    return command_line("non_digits", **vars(options) | {"output": None})
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ have. `--sources` and `--without` choose among them: what is tuned without a sou
 
 import argparse
 import csv
-import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -20,7 +19,7 @@ from typing import Any
 
 import numpy as np
 from judging import Reading, accuracy, draw_sheet, normalised, read_pictures
-from keeping import machine, write_result
+from keeping import command_line, machine, write_result
 from PIL import Image
 from tables import real_images_table
 
@@ -181,12 +180,9 @@ def draw_misread(
 
 def command_of(options: argparse.Namespace) -> str:
     """Return the command, without the places of this machine."""
-    words = ["python", "benchmarks/real_images.py", *(["FOLDER"] if options.folder else [])]
-    for name in ("model", "sources", "without"):
-        value = getattr(options, name)
-        if value:
-            words += [f"--{name}", *(value if isinstance(value, list) else [value])]
-    return shlex.join(words)
+    folder = ["FOLDER"] if options.folder else []
+    told = {name: getattr(options, name) for name in ("model", "sources", "without")}
+    return command_line("real_images", *folder, **told)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ nothing may be chosen by what the test digits say.
 """
 
 import argparse
-import shlex
 import sys
 import zlib
 from collections.abc import Callable, Sequence
@@ -21,7 +20,7 @@ import ink_and_light
 import numpy as np
 import surroundings
 from judging import Reading, accuracy, draw_sheet, normalised, read_pictures
-from keeping import machine, write_result
+from keeping import command_line, machine, write_result
 from PIL import Image
 from tables import robustness_table
 from transformations import TRANSFORMATIONS
@@ -158,13 +157,8 @@ def draw_kinds(readings: dict[str, list[Reading]], paint: Paint, misread: bool) 
 
 def command_of(options: argparse.Namespace) -> str:
     """Return the command, without what only shows more."""
-    words = ["python", "benchmarks/robustness.py"]
-    told = vars(options) | {"output": None, "sheet": None, "misread": None}
-    for name, value in told.items():
-        values = value if isinstance(value, list) else [value]
-        if value is not None:
-            words += [f"--{name}", *map(str, values)]
-    return shlex.join(words)
+    shown = dict.fromkeys(("output", "sheet", "misread"))
+    return command_line("robustness", **vars(options) | shown)
 
 
 if __name__ == "__main__":

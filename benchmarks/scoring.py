@@ -12,7 +12,6 @@ import argparse
 import importlib.util
 import json
 import os
-import shlex
 import socket
 import subprocess
 import sys
@@ -25,7 +24,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from keeping import machine, write_result
+from keeping import command_line, machine, write_result
 from PIL import Image
 from processes import Taken, run_measured
 from speed_tables import scoring_table
@@ -222,15 +221,8 @@ def describe(way: str, what: str, images: int, taken: Sequence[Taken]) -> dict[s
 
 def command_of(options: argparse.Namespace) -> str:
     """Return the command, without what only shows more and where the files are."""
-    words = ["python", "benchmarks/scoring.py"]
-    for name, value in vars(options).items():
-        if name == "ways":
-            words += ["--ways", *value]
-        elif name == "folder":
-            words += ["--folder", "FOLDER"] if value else []
-        elif name != "output":
-            words += [f"--{name}", str(value)]
-    return shlex.join(words)
+    folder = "FOLDER" if options.folder else None
+    return command_line("scoring", **vars(options) | {"folder": folder, "output": None})
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ the test digits say.
 """
 
 import argparse
-import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from keeping import machine, write_result
+from keeping import command_line, machine, write_result
 from painting import cut, enlarge, to_png
 from tables import several_digits_table
 
@@ -145,11 +144,7 @@ def count_right(written: str, read: str) -> int:
 
 def command_of(options: argparse.Namespace) -> str:
     """Return the command, without what only shows more."""
-    words = ["python", "benchmarks/several_digits.py"]
-    for name, value in (vars(options) | {"output": None}).items():
-        if value is not None:
-            words += [f"--{name}", str(value)]
-    return shlex.join(words)
+    return command_line("several_digits", **vars(options) | {"output": None})
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ within one run only.
 """
 
 import argparse
-import shlex
 import sys
 import time
 from pathlib import Path
@@ -20,7 +19,7 @@ from typing import Any
 
 import keras
 import numpy as np
-from keeping import machine, write_result
+from keeping import command_line, machine, write_result
 from tables import clocks_table
 
 from digitflow import load_dataset, make_classifier
@@ -111,8 +110,6 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, metavar="FILE", help="keep the clocks as JSON")
     options = parser.parse_args()
-    words = ["--networks", *options.networks, "--dataset", options.dataset]
-    words += ["--seed", str(options.seed)]
     content = {
         "data": options.dataset,
         "seed": options.seed,
@@ -120,7 +117,7 @@ def main() -> None:
         "networks": [
             time_network(name, options.dataset, options.seed) for name in options.networks
         ],
-        "command": shlex.join(["python", "benchmarks/training.py", *words]),
+        "command": command_line("training", **vars(options) | {"output": None}),
         **machine(),
     }
     print(clocks_table(content), end="")

@@ -9,14 +9,13 @@ nothing is chosen by the test images.
 """
 
 import argparse
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from keeping import RESULTS, kept_file, load_classifier, machine, write_result
+from keeping import RESULTS, command_line, kept_file, load_classifier, machine, write_result
 
 from digitflow import load_dataset
 from digitflow.errors import DigitflowError, UsageError
@@ -91,9 +90,8 @@ def measure_vote(
 
 def command_of(options: argparse.Namespace) -> str:
     """Return the command, without the places of this machine."""
-    seeds = map(str, options.seeds)
-    words = [options.name, "--seeds", *seeds, "--dataset", options.dataset, "--kept", "FOLDER"]
-    return shlex.join(["python", "benchmarks/vote.py", *words])
+    told = {"seeds": options.seeds, "dataset": options.dataset, "kept": "FOLDER"}
+    return command_line("vote", options.name, **told)
 
 
 if __name__ == "__main__":
