@@ -24,6 +24,7 @@ from digitflow.evaluation.profiles import (
 )
 from digitflow.models.bundle import MANIFEST, Bundle, load_bundle
 from digitflow.models.registry import find_model
+from digitflow.scoring.columns import known_in, numbers_in
 from digitflow.scoring.scored import ScoredTable, open_table, shown
 
 _COLUMNS = (*WORDS, "confidence", "width", "height", "segment", "image_width", "image_height")
@@ -149,11 +150,10 @@ def _count_words(column: pa.DictionaryArray) -> dict[str, float]:
 
 
 def _numbers(batch: pa.RecordBatch, *names: str) -> dict[str, NDArray]:
-    """Return some columns of the rows that have a number in the first of them and the second."""
-    for name in names:
-        batch = batch.filter(batch.column(name).is_valid())
-    # `to_numpy` would import pandas.
-    return {name: np.from_dlpack(batch.column(name)) for name in names}
+    """Return some columns of the rows that have a number in all of them."""
+    columns = {name: batch.column(name) for name in names}
+    known = np.logical_and.reduce([known_in(column) for column in columns.values()])
+    return {name: numbers_in(column)[known] for name, column in columns.items()}
 
 
 def _profiled(path: Path) -> Profiled:

@@ -17,6 +17,7 @@ from PIL import Image
 from digitflow.errors import ImageError, UsageError
 from digitflow.files import write_text
 from digitflow.images.reading import ReadImage, read_image
+from digitflow.scoring.columns import known_in, numbers_in, taken, words_in
 from digitflow.scoring.scored import ScoredTable, open_table, shown
 from digitflow.scoring.sheet import Card, Sheet, sheet_page
 
@@ -154,21 +155,18 @@ def _most_doubtful(
 
 
 def _of_status(batch: pa.RecordBatch, statuses: Sequence[str]) -> pa.RecordBatch:
-    batch = batch.filter(batch.column("status").is_valid())
     status = batch.column("status")
-    wanted = [word.as_py() in statuses for word in status.dictionary]
-    chosen = np.array(wanted, bool)[np.from_dlpack(status.indices)]
-    bits = pa.py_buffer(np.packbits(chosen, bitorder="little"))
-    return batch.filter(pa.Array.from_buffers(pa.bool_(), len(chosen), [None, bits]))
+    # The last stands for a null, whatever its index.
+    wanted = np.array([*(word in statuses for word in words_in(status)), False])
+    chosen = wanted[np.where(known_in(status), numbers_in(status), -1)]
+    return taken(batch, np.flatnonzero(chosen))
 
 
 def _confidences(batch: pa.RecordBatch) -> NDArray[np.float32]:
     column = batch.column("confidence")
-    # `to_numpy` would import pandas.
-    known = np.from_dlpack(column.is_valid().cast(pa.uint8())) > 0
-    confidences = np.full(len(known), _NO_CONFIDENCE, np.float32)
-    confidences[known] = np.from_dlpack(column.drop_null())
-    return np.where(np.isnan(confidences), np.float32(_NO_CONFIDENCE), confidences)
+    confidences = numbers_in(column)
+    known = known_in(column) & ~np.isnan(confidences)
+    return np.where(known, confidences, np.float32(_NO_CONFIDENCE))
 
 
 def _row(batch: pa.RecordBatch, place: int) -> _Row:

@@ -11,10 +11,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from digitflow.errors import UsageError
-from digitflow.scoring.table import FORMAT_VERSION, METADATA_KEY, table_schema
-
-#: Rows in memory at a time, whatever row groups others may have written.
-_ROWS = 65_536
+from digitflow.scoring.table import FORMAT_VERSION, METADATA_KEY, read_batches, table_schema
 
 
 @dataclass(frozen=True)
@@ -41,12 +38,7 @@ class ScoredTable:
         """
         for file in self.files:
             try:
-                with file.open("rb") as stream:
-                    # Read ahead, the whole file would be in memory.
-                    opened = parquet.ParquetFile(
-                        stream, page_checksum_verification=True, pre_buffer=False
-                    )
-                    yield from opened.iter_batches(_ROWS, columns=list(columns), use_threads=False)
+                yield from read_batches(file, list(columns))
             except (OSError, pa.ArrowException) as error:
                 why = " ".join(str(error).split())[:200]
                 raise UsageError(

@@ -224,8 +224,8 @@ def write_table(
     return counts
 
 
-def read_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """Read a part or a table bit by bit.
+def read_batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """Read a part or a table bit by bit, whatever row groups it has.
 
     Parameters
     ----------
@@ -237,7 +237,23 @@ def read_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.R
     Yields
     ------
     pyarrow.RecordBatch
-        Rows in their order, without metadata.
+        At least one row, in their order; without metadata.
+
+    Raises
+    ------
+    OSError, pyarrow.ArrowException
+        If the file is damaged or cannot be read.
+    """
+    with path.open("rb") as stream:
+        # Read ahead, the whole file would be in memory.
+        file = parquet.ParquetFile(stream, page_checksum_verification=True, pre_buffer=False)
+        for batch in file.iter_batches(ROW_GROUP_ROWS, columns=columns, use_threads=False):
+            if batch.num_rows:
+                yield batch.replace_schema_metadata(None)
+
+
+def read_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """Read one of a run's own files, as `read_batches` does.
 
     Raises
     ------
@@ -245,11 +261,7 @@ def read_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.R
         If the file is damaged or cannot be read.
     """
     try:
-        with path.open("rb") as stream:
-            file = parquet.ParquetFile(stream, page_checksum_verification=True)
-            for batch in file.iter_batches(ROW_GROUP_ROWS, columns=columns, use_threads=False):
-                if batch.num_rows:
-                    yield batch.replace_schema_metadata(None)
+        yield from read_batches(path, columns)
     except (OSError, pa.ArrowException) as error:
         what = str(error).partition("\n")[0]
         raise OutputError(

@@ -15,7 +15,6 @@ from support import change_manifest
 from digitflow import settings
 from digitflow.errors import BundleError, UsageError
 from digitflow.models.bundle import load_bundle
-from digitflow.scoring import scored
 from digitflow.scoring.drift import measure_drift, profile_table
 from digitflow.scoring.scored import open_table
 from digitflow.scoring.table import METADATA_KEY, Row
@@ -76,7 +75,7 @@ def test_nothing_that_was_read_is_no_obstacle(tmp_path: Path, earlier: Path) -> 
 
 
 def test_tables_add_up_and_folders_are_read_whole(tmp_path: Path, earlier: Path, monkeypatch):
-    monkeypatch.setattr(scored, "_ROWS", 128)
+    monkeypatch.setattr("digitflow.scoring.table.ROW_GROUP_ROWS", 128)
     folder = tmp_path / "parts"
     (folder / "day=1").mkdir(parents=True)
     (folder / "_ignored").mkdir()

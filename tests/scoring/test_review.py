@@ -17,7 +17,7 @@ from digitflow.datasets.image_lists import read_image_list, read_listed_images
 from digitflow.errors import OutputError, UsageError
 from digitflow.images.reading import read_image
 from digitflow.images.segmenting import find_digits
-from digitflow.scoring import review, scored
+from digitflow.scoring import review
 from digitflow.scoring.review import write_sheet
 from digitflow.scoring.sheet import CSV_COLUMNS
 from digitflow.scoring.table import Row
@@ -78,7 +78,7 @@ def folder(tmp_path: Path) -> Path:
 def test_the_most_doubtful_come_first_up_to_the_limit(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scored, "_ROWS", 3)  # several batches
+    monkeypatch.setattr("digitflow.scoring.table.ROW_GROUP_ROWS", 3)  # several batches
     confidences = [0.9, 0.2, 0.5, 0.4, 0.8, 0.3, 0.2, 0.1]
     rows = [doubtful(b"%d.png" % n, each) for n, each in enumerate(confidences)]
     rows[7].status = "ok"
