@@ -8,7 +8,7 @@ import pyarrow as pa
 from digitflow.errors import OutputError
 from digitflow.scoring.columns import numbers_in, taken
 from digitflow.scoring.known import SCORED, Comparison, Source
-from digitflow.scoring.table import read_rows
+from digitflow.scoring.scored import read_rows
 
 #: Files whose rows are put in order together.
 _BLOCK_FILES = 8192

@@ -16,10 +16,11 @@ from digitflow.scoring.assembling import assembled
 from digitflow.scoring.known import SCORED, TABLE, Comparison, Source
 from digitflow.scoring.plan import Shard, plan_shards
 from digitflow.scoring.request import Request, check_request, identity_in, read_earlier
+from digitflow.scoring.scored import is_whole, read_rows
 from digitflow.scoring.shard import ShardOptions, ShardSummary
 from digitflow.scoring.stopwatch import Stopwatch, make_stopwatch, total_profile
 from digitflow.scoring.summary import ScoreSummary
-from digitflow.scoring.table import COUNTED, RowCounts, is_whole, read_rows, write_table
+from digitflow.scoring.table import COUNTED, RowCounts, write_table
 from digitflow.scoring.workers import Job, score_shards
 from digitflow.scoring.working import Begun, begin, working_folder
 

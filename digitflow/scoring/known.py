@@ -16,7 +16,7 @@ import pyarrow as pa
 from digitflow.errors import OutputError
 from digitflow.scoring.columns import bytes_in, known_in, numbers_in, words_in
 from digitflow.scoring.plan import Found, place_in_walk
-from digitflow.scoring.table import read_rows
+from digitflow.scoring.scored import read_rows
 
 #: A file that was changed this short a time before it was scored, or later, is scored again: it may
 #: have been changed once more without its time telling. FAT tells times to 2 s, others are finer.

@@ -12,7 +12,8 @@ from digitflow.files import why_not_written
 from digitflow.models.bundle import Bundle, load_bundle
 from digitflow.models.registry import find_model
 from digitflow.scoring.plan import Found, walk
-from digitflow.scoring.table import FORMAT_VERSION, has_columns, read_facts
+from digitflow.scoring.scored import has_columns, read_facts
+from digitflow.scoring.table import FORMAT_VERSION
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
-from digitflow.errors import OutputError
 from digitflow.files import replacing, sync
 from digitflow.scoring.columns import column_of, known_in, numbers_in, words_in
 
@@ -222,92 +221,6 @@ def write_table(
         temporary.unlink(missing_ok=True)
     sync(output.parent)
     return counts
-
-
-def read_batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """Read a part or a table bit by bit, whatever row groups it has.
-
-    Parameters
-    ----------
-    path : Path
-        The Parquet file.
-    columns : sequence of str or None
-        Which to read. Default: all.
-
-    Yields
-    ------
-    pyarrow.RecordBatch
-        At least one row, in their order; without metadata.
-
-    Raises
-    ------
-    OSError, pyarrow.ArrowException
-        If the file is damaged or cannot be read.
-    """
-    with path.open("rb") as stream:
-        # Read ahead, the whole file would be in memory.
-        file = parquet.ParquetFile(stream, page_checksum_verification=True, pre_buffer=False)
-        for batch in file.iter_batches(ROW_GROUP_ROWS, columns=columns, use_threads=False):
-            if batch.num_rows:
-                yield batch.replace_schema_metadata(None)
-
-
-def read_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """Read one of a run's own files, as `read_batches` does.
-
-    Raises
-    ------
-    OutputError
-        If the file is damaged or cannot be read.
-    """
-    try:
-        yield from read_batches(path, columns)
-    except (OSError, pa.ArrowException) as error:
-        what = str(error).partition("\n")[0]
-        raise OutputError(
-            f"{path}: cannot be read back ({what}); run again, with --fresh if it stays so"
-        ) from error
-
-
-def has_columns(path: Path, n_classes: int) -> bool:
-    """Tell whether a Parquet file has the columns of `table_schema`, no more and no less."""
-    with path.open("rb") as stream:
-        return parquet.read_schema(stream).equals(table_schema(n_classes))
-
-
-def is_whole(path: Path, n_classes: int) -> bool:
-    """Tell whether a file is a part that can be read to its end."""
-    try:
-        return all(batch.schema.equals(table_schema(n_classes)) for batch in read_rows(path))
-    except OutputError:
-        return False
-
-
-def read_facts(path: Path) -> dict[str, Any] | None:
-    """Return what the metadata of a scored table says of its model and run.
-
-    Parameters
-    ----------
-    path : Path
-        A regular file, of any kind.
-
-    Returns
-    -------
-    dict or None
-        None where the file is not a scored table.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be read.
-    """
-    with path.open("rb") as stream:
-        try:
-            metadata = parquet.ParquetFile(stream).schema_arrow.metadata or {}
-            facts = json.loads(metadata.get(METADATA_KEY, b"null"))
-        except (pa.ArrowException, OSError, ValueError):  # what pyarrow raises for other bytes
-            return None
-    return facts if isinstance(facts, dict) else None
 
 
 @contextmanager

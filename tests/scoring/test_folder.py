@@ -24,7 +24,7 @@ from digitflow.errors import (
 from digitflow.models.predictor import Predictor
 from digitflow.scoring import plan, workers
 from digitflow.scoring.folder import score_folder
-from digitflow.scoring.table import read_facts
+from digitflow.scoring.scored import read_facts
 
 
 def test_every_file_is_a_row_in_the_order_of_the_plan(images: Path, output: Path) -> None:

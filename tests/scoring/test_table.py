@@ -11,13 +11,10 @@ from pyarrow import parquet
 
 from digitflow.errors import OutputError
 from digitflow.scoring import table
+from digitflow.scoring.scored import has_columns, is_whole, read_facts, read_rows
 from digitflow.scoring.table import (
     Row,
     RowCounts,
-    has_columns,
-    is_whole,
-    read_facts,
-    read_rows,
     table_of,
     table_schema,
     write_part,
