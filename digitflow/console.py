@@ -18,8 +18,8 @@ def native_chatter_hidden(*, also_on_failure: bool = False) -> Iterator[None]:
     Parameters
     ----------
     also_on_failure : bool
-        False prints what was held back when an exception leaves the block; True drops it all the
-        same, for code whose exception says enough.
+        False prints what was held back when an error leaves the block, but not when a signal ends
+        it; True drops it all the same, for code whose exception says enough.
     """
     with tempfile.TemporaryFile() as held, contextlib.redirect_stdout(io.StringIO()) as printed:
         saved = [(number, os.dup(number)) for number in (1, 2) if _is_open(number)]
@@ -27,7 +27,7 @@ def native_chatter_hidden(*, also_on_failure: bool = False) -> Iterator[None]:
             for number, _ in saved:
                 os.dup2(held.fileno(), number)
             yield
-        except BaseException:
+        except Exception:
             _restore(saved)
             if not also_on_failure and sys.stderr:
                 held.seek(0)

@@ -7,8 +7,9 @@ import contextlib
 import logging
 import os
 import signal
+import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import TypeVar
 
@@ -38,8 +39,7 @@ from digitflow.errors import DatasetUnavailableError, DigitflowError, in_one_lin
 
 Result = TypeVar("Result")
 
-_TERMINATED = 128 + signal.SIGTERM
-_INTERRUPTED = 128 + signal.SIGINT
+_ENDED_BY = {signal.SIGTERM: "terminated", signal.SIGINT: "interrupted"}
 
 
 def run_script(flow: Callable[[], Result]) -> Result:
@@ -51,18 +51,18 @@ def run_script(flow: Callable[[], Result]) -> Result:
     signal.signal(signal.SIGTERM, _leave)
     for handler in logging.getLogger().handlers:
         handler.addFilter(_is_not_said_at_the_end)
-    try:
-        return flow()
-    except DigitflowError as error:
-        print(f"error: {in_one_line(str(error), error)}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt as error:
-        print(in_one_line("interrupted", error), file=sys.stderr)
-        sys.exit(_INTERRUPTED)
-    except SystemExit as error:
-        if error.code == _TERMINATED:
-            print(in_one_line("terminated", error), file=sys.stderr)
-        raise
+    with _signals_noted() as noted:
+        try:
+            return flow()
+        except BaseException as error:
+            ending = _ending_signal(error, noted)
+            if ending:
+                print(in_one_line(_ENDED_BY[ending], error), file=sys.stderr)
+                sys.exit(128 + ending)
+            if not isinstance(error, DigitflowError):
+                raise
+            print(f"error: {in_one_line(str(error), error)}", file=sys.stderr)
+            sys.exit(error.exit_code)
 
 
 def say(line: str) -> None:
@@ -79,7 +79,35 @@ def is_transient(task: "Task[..., object]", run: TaskRun, state: State[object]) 
 
 def _leave(signum: int, frame: FrameType | None) -> None:
     # An ordinary exit: Prefect stops its temporary server, joblib its workers.
-    sys.exit(_TERMINATED)
+    sys.exit(128 + signum)
+
+
+@contextlib.contextmanager
+def _signals_noted() -> Iterator[socket.socket]:
+    """Note every signal from now on; its number can be read from the socket given."""
+    reader, writer = socket.socketpair()
+    with reader, writer:
+        reader.setblocking(False)
+        writer.setblocking(False)
+        before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        try:
+            yield reader
+        finally:
+            signal.set_wakeup_fd(before)
+
+
+def _ending_signal(error: BaseException, noted: socket.socket) -> signal.Signals | None:
+    """Return the signal that ended a run, if it was one.
+
+    The exception need not tell: where a signal's own passes through native code, as the import of
+    TensorFlow, another takes its place.
+    """
+    if isinstance(error, KeyboardInterrupt):
+        return signal.SIGINT
+    with contextlib.suppress(BlockingIOError):
+        numbers = noted.recv(4096)
+        return next((each for each in _ENDED_BY if each in numbers), None)
+    return None
 
 
 def _is_not_said_at_the_end(record: logging.LogRecord) -> bool:

@@ -13,6 +13,12 @@ def fail_while_hidden(**options: bool) -> None:
         _ = 1 / 0
 
 
+def leave_while_hidden() -> None:
+    with native_chatter_hidden():
+        chatter()
+        sys.exit(143)
+
+
 def chatter() -> None:
     """Print on every way to the console that there is."""
     os.write(1, b"native out\n")
@@ -41,6 +47,13 @@ def test_everything_is_printed_after_all_on_failure(capfd):
 def test_unless_the_failure_says_enough(capfd):
     with pytest.raises(ZeroDivisionError):
         fail_while_hidden(also_on_failure=True)
+
+    assert tuple(capfd.readouterr()) == ("", "")
+
+
+def test_nothing_is_printed_when_a_signal_ends_it(capfd):
+    with pytest.raises(SystemExit):
+        leave_while_hidden()
 
     assert tuple(capfd.readouterr()) == ("", "")
 

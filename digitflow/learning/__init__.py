@@ -9,6 +9,7 @@ import logging
 import os
 
 from digitflow.console import native_chatter_hidden
+from digitflow.signals import signals_deferred
 
 # Read by TensorFlow and Keras when they are first imported. Level 3, because TensorFlow 2.21 logs
 # harmless lines of its data pipeline as errors; a real error is a Python exception.
@@ -25,7 +26,8 @@ def _is_not_about_retracing(record: logging.LogRecord) -> bool:
     return "triggered tf.function retracing" not in record.getMessage()
 
 
-with native_chatter_hidden():
+with signals_deferred(), native_chatter_hidden():
+    import keras  # noqa: F401  (its modules are native in good part, as TensorFlow's)
     import tensorflow
 
     tensorflow.get_logger().addFilter(_is_not_about_retracing)
