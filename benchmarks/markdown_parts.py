@@ -1,6 +1,7 @@
-"""Tables and sections of Markdown."""
+"""Tables and sections of Markdown, and what they say of the machine."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 
 def section(title: str, tables: Iterable[str], text: str = "") -> str:
@@ -17,3 +18,11 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
         [f"{cell:{width}}" for cell, width in zip(cells, widths, strict=True)] for cells in lines
     )
     return "\n".join(f"| {' | '.join(cells)} |" for cells in padded) + "\n"
+
+
+def machine_of(facts: Mapping[str, Any]) -> str:
+    """Return in words what a result was measured on."""
+    # Runs from before the device was recorded had no GPU.
+    device = facts.get("device", "CPU")
+    cores = f"{facts['cores']} core{'s' * (facts['cores'] > 1)}"
+    return cores + ("" if device == "CPU" else f", {device}")

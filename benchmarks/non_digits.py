@@ -19,9 +19,9 @@ import matplotlib
 import numpy as np
 from keeping import command_line, machine, write_result
 from painting import smooth_noise, to_png
+from picture_tables import non_digits_table
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
-from tables import non_digits_table
 
 from digitflow import load_dataset, settings
 from digitflow.errors import DigitflowError
@@ -138,7 +138,9 @@ def choose_pictures(options: argparse.Namespace) -> dict[str, Iterable[bytes]]:
         for name in KINDS
     }
     data = settings.data_folder()
-    icons = sorted((data / "odd-images" / "pngsuite").glob("pngsuite_[!x]*.png"))  # x: damaged
+    # Those that begin with x are damaged, and f00 to f04 show the digits of their names.
+    icons = sorted((data / "odd-images" / "pngsuite").glob("pngsuite_[!x]*.png"))
+    icons = [icon for icon in icons if not icon.name.startswith("pngsuite_f0")]
     if icons:
         pictures["icon"] = contents(icons)
     digits = load_dataset(options.dataset, split="test").images

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from keeping import machine, write_result
-from tables import MOST_MEGABYTES, MOST_SECONDS, odd_images_table
+from picture_tables import MOST_MEGABYTES, MOST_SECONDS, odd_images_table
 
 from digitflow import settings
 from digitflow.errors import DigitflowError, UsageError

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 from judging import Reading, accuracy, draw_sheet, normalised, read_pictures
 from keeping import command_line, machine, write_result
+from picture_tables import real_images_table
 from PIL import Image
-from tables import real_images_table
 
 from digitflow import settings
 from digitflow.errors import DigitflowError, UsageError

@@ -21,8 +21,8 @@ import numpy as np
 import surroundings
 from judging import Reading, accuracy, draw_sheet, normalised, read_pictures
 from keeping import command_line, machine, write_result
+from picture_tables import robustness_table
 from PIL import Image
-from tables import robustness_table
 from transformations import TRANSFORMATIONS
 
 from digitflow import load_dataset

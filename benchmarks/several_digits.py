@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from keeping import command_line, machine, write_result
 from painting import cut, enlarge, to_png
-from tables import several_digits_table
+from picture_tables import several_digits_table
 
 from digitflow import load_dataset
 from digitflow.datasets.loading import SPLITS, Dataset

@@ -8,21 +8,28 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from markdown_parts import section, table
+from markdown_parts import machine_of, section, table
+from picture_tables import (
+    LEFT_OUT,
+    NON_DIGITS,
+    ODD_IMAGES,
+    REAL_IMAGES,
+    ROBUSTNESS,
+    SEVERAL,
+    left_out_table,
+    non_digits_table,
+    odd_images_table,
+    real_images_table,
+    robustness_table,
+    several_digits_table,
+)
 from speed_tables import SCORING, scoring_table
 
 from digitflow import files
 
-#: What becomes of a picture that could be read.
-STATUSES = ("ok", "uncertain", "rejected", "blank")
-
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 Result = Mapping[str, Any]
-
-# What one image file may take.
-MOST_SECONDS = 1
-MOST_MEGABYTES = 300
 
 INTRODUCTION = """\
 # How accurate the networks are, and how long they take
@@ -47,26 +54,6 @@ _CLOCKS = """\
 Two networks in one run, each trained by its recipe. Seconds are of the training batches alone: not
 of the first one, with which `compile` ends, nor of validation, nor of reading the test images after
 each epoch, by which nothing is chosen."""
-_REAL_IMAGES = """\
-Digits that people drew, photographed and scanned, by source, read by one network from the same
-pictures prepared in three ways; sources count alike in the macro average. Milliseconds are the
-median from file to 28×28."""
-_ROBUSTNESS = """\
-Image files made from the same digits of MNIST in each kind; milliseconds are the median from file
-to 28×28. Conditions are what people's pictures look like, transformations the digits as they are,
-written otherwise."""
-_SEVERAL = """\
-Lines of 1 to 10 digits and pages of 5 lines of 8, of varied sizes, with 2 px and more between their
-boxes, noise and either polarity. A digit counts if it stands at its place; a picture is whole if
-all of them do."""
-_NON_DIGITS = """\
-What the status of pictures is that show no digit, and of those that do. Refused are `rejected`,
-`uncertain` and `blank`."""
-_ODD_IMAGES = f"""\
-Odd, damaged and hostile image files, each read and brought into MNIST's form in a process of its
-own: what came of them, which took most of the processor's time, and which most memory beyond what
-the idle process has. None may crash or hang, or take more than {MOST_SECONDS} s and
-{MOST_MEGABYTES} MB."""
 _STEPS = """\
 Which share of a training step augmentation takes: its time alone, of its time and that of the step
 without it, the median over rounds that run each once. `nothing` is the call that each of them
@@ -80,6 +67,7 @@ def accuracy_page(results: Sequence[Result]) -> str:
     clocks = [result for result in results if "networks" in result]
     steps = [result for result in results if "steps" in result]
     real = [result for result in results if "preparations" in result]
+    left_out = [result for result in results if "left_out" in result]
     robust = [result for result in results if "transformations" in result]
     pages = [result for result in results if "pages" in result]
     others = [result for result in results if "non_digits" in result]
@@ -91,11 +79,12 @@ def accuracy_page(results: Sequence[Result]) -> str:
         section("Soft vote", [table(_VOTE, map(_vote_row, votes))] if votes else [], _VOTES),
         section("Seconds to an accuracy", map(clocks_table, clocks), _CLOCKS),
         section("Augmentation", map(augmentation_table, steps), _STEPS),
-        section("Real images", map(real_images_table, real), _REAL_IMAGES),
-        section("Robustness", map(robustness_table, robust), _ROBUSTNESS),
-        section("Several digits", map(several_digits_table, pages), _SEVERAL),
-        section("Not a digit", map(non_digits_table, others), _NON_DIGITS),
-        section("Odd images", map(odd_images_table, odd), _ODD_IMAGES),
+        section("Real images", map(real_images_table, real), REAL_IMAGES),
+        section("Sources left out", map(left_out_table, left_out), LEFT_OUT),
+        section("Robustness", map(robustness_table, robust), ROBUSTNESS),
+        section("Several digits", map(several_digits_table, pages), SEVERAL),
+        section("Not a digit", map(non_digits_table, others), NON_DIGITS),
+        section("Odd images", map(odd_images_table, odd), ODD_IMAGES),
         section("Scoring", map(scoring_table, scored), SCORING),
         section("TFLite", [table(_TFLITE, map(_tflite_row, networks))], lost),
         section("Commands", [table(["result", "command"], map(_command_row, results))]),
@@ -120,7 +109,7 @@ def clocks_table(result: Result) -> str:
         ]
         ratio = f"{reached[1]['seconds'] / reached[0]['seconds']:.1f}" if all(reached) else ""
         rows.append([f"to {accuracy}", *cells, ratio])
-    caption = f"{result['data']}, seed {result['seed']}, {_machine(result)}:\n\n"
+    caption = f"{result['data']}, seed {result['seed']}, {machine_of(result)}:\n\n"
     heads = ["clock", f"`{first['network']}`", f"`{second['network']}`", "ratio"]
     return caption + table(heads, rows)
 
@@ -131,80 +120,9 @@ def augmentation_table(result: Result) -> str:
     rows = [["step without", *(f"{step['step_milliseconds']:.1f} ms" for step in steps)]]
     for operation in steps[0]["shares"]:
         rows.append([operation, *(f"{step['shares'][operation]:.1%}" for step in steps)])
-    caption = f"{result['rounds']} rounds, {_machine(result)}:\n\n"
+    caption = f"{result['rounds']} rounds, {machine_of(result)}:\n\n"
     heads = [f"`{step['network']}`, batches of {step['batch_size']}" for step in steps]
     return caption + table(["augmentation", *heads], rows)
-
-
-def real_images_table(result: Result) -> str:
-    """Return the accuracy by source of each preparation, from what `real_images.py` measured."""
-    preparations = result["preparations"]
-    own = preparations[-1]
-    rows = [
-        [
-            source,
-            str(own["pictures"][source]),
-            *(f"{each['sources'][source]:.1%}" for each in preparations),
-            f"{own['milliseconds'][source]:.1f} ms",
-        ]
-        for source in own["sources"]
-    ]
-    rows.append(
-        ["macro average", "", *(f"{each['macro_average']:.2%}" for each in preparations), ""]
-    )
-    total = str(sum(own["pictures"].values()))
-    rows.append(["all", total, *(f"{each['accuracy']:.2%}" for each in preparations), ""])
-    caption = f"{result['data']}, model {result['model'][:12]}, {_machine(result)}:\n\n"
-    heads = ["source", "pictures", *(each["preparation"] for each in preparations)]
-    return caption + table([*heads, f"{own['preparation']} takes"], rows)
-
-
-def robustness_table(result: Result) -> str:
-    """Return the accuracy on each kind of picture, from what `robustness.py` measured."""
-    tables = []
-    for group in filter(result.get, ("conditions", "transformations")):
-        kinds = result[group]
-        rows = [
-            [
-                kind["kind"],
-                f"{kind['accuracy']:.1%}",
-                str(kind["not_found"]),
-                f"{kind['milliseconds']:.1f} ms",
-            ]
-            for kind in kinds
-        ]
-        accuracies = [kind["accuracy"] for kind in kinds]
-        rows.append(["mean", f"{sum(accuracies) / len(accuracies):.2%}", "", ""])
-        tables.append(table([group, "accuracy", "no digit found", "time"], rows))
-    caption = (
-        f"{result['data']}, {result['digits']} digits, seed {result['seed']}, model "
-        f"{result['model'][:12]}, {_machine(result)}; {result['accuracy_of_arrays']:.1%} of the "
-        "digits are read right as arrays:\n\n"
-    )
-    return caption + "\n".join(tables)
-
-
-def odd_images_table(result: Result) -> str:
-    """Return what came of the files, and the worst, from what `odd_images.py` measured."""
-    files = result["files"]
-    outcomes = sorted({file["outcome"] for file in files}, key=lambda each: (each != "read", each))
-    rows = [
-        [outcome, *_worst([file for file in files if file["outcome"] == outcome])]
-        for outcome in outcomes
-    ]
-    caption = f"{result['data']}, {_machine(result)}:\n\n"
-    heads = ["outcome", "files", "slowest", "most memory"]
-    return caption + table(heads, [*rows, ["all", *_worst(files)]])
-
-
-def _worst(files: Sequence[Result]) -> list[str]:
-    slowest = max(files, key=lambda file: file["seconds"])
-    largest = max(files, key=lambda file: file["megabytes"])
-    return [
-        str(len(files)),
-        f"{slowest['seconds']:.2f} s, `{slowest['file']}`",
-        f"{largest['megabytes']:.0f} MB, `{largest['file']}`",
-    ]
 
 
 _ACCURACY = ["network", "data", "parameters", "epochs", "seeds", "test accuracy", "misread"]
@@ -226,7 +144,7 @@ def _accuracy_row(result: Result) -> list[str]:
         f"{100 * summary['mean']:.3f}{spread} %",
         _range([len(run["misread"]) for run in runs]),
         "in parts" if seconds is None else f"{seconds:,.0f} s",
-        "; ".join(dict.fromkeys(map(_machine, runs))),
+        "; ".join(dict.fromkeys(map(machine_of, runs))),
     ]
 
 
@@ -257,43 +175,9 @@ def _command_row(result: Result) -> list[str]:
     return [f"[{result['name']}](results/{result['name']}.json)", "<br>".join(commands)]
 
 
-def _machine(facts: Result) -> str:
-    # Runs from before the device was recorded had no GPU.
-    device = facts.get("device", "CPU")
-    cores = f"{facts['cores']} core{'s' * (facts['cores'] > 1)}"
-    return cores + ("" if device == "CPU" else f", {device}")
-
-
 def _range(numbers: Sequence[int]) -> str:
     low, high = min(numbers), max(numbers)
     return str(low) if low == high else f"{low} to {high}"
-
-
-def several_digits_table(result: Result) -> str:
-    """Return how many digits of lines and pages were read, from what `several_digits.py` found."""
-    rows = [
-        [
-            kind["kind"],
-            str(kind["pictures"]),
-            str(kind["digits"]),
-            f"{kind['accuracy']:.2%}",
-            str(kind["whole"]),
-        ]
-        for kind in result["pages"]
-    ]
-    caption = f"{result['data']}, seed {result['seed']}, model {result['model'][:12]}:\n\n"
-    return caption + table(["kind", "pictures", "digits", "right", "whole"], rows)
-
-
-def non_digits_table(result: Result) -> str:
-    """Return the share of each status by kind of picture, from what `non_digits.py` measured."""
-    rows = []
-    for kind in result["non_digits"]:
-        shares = {status: n / kind["pictures"] for status, n in kind["statuses"].items()}
-        cells = [f"{shares.get(status, 0):.1%}" for status in STATUSES]
-        rows.append([kind["kind"], str(kind["pictures"]), *cells, f"{kind['refused']:.1%}"])
-    caption = f"model {result['model'][:12]}, seed {result['seed']}:\n\n"
-    return caption + table(["kind", "pictures", *STATUSES, "refused"], rows)
 
 
 def read_results(folder: Path) -> list[dict[str, Any]]:

@@ -4,14 +4,19 @@ MNIST was written in the United States, with pencils. Mixed into its training im
 network a 1 with a long flag, a 7 with a bar, and what is drawn with a mouse or a marker.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from digitflow.drawing.digit_forms import FORMS
-from digitflow.drawing.strokes import draw_form
+from digitflow.drawing.strokes import Form, draw_form
 from digitflow.images.placing import SIDE
 
+#: Digit -> name of the form -> its strokes.
+Forms = Mapping[int, Mapping[str, Form]]
 
-def draw_digits(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+
+def draw_digits(n: int, seed: int, forms: Forms = FORMS) -> tuple[np.ndarray, np.ndarray]:
     """Draw handwritten digits, all ten equally often, in all of their forms.
 
     Parameters
@@ -20,6 +25,8 @@ def draw_digits(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         How many.
     seed : int
         The same seed draws the same digits.
+    forms : mapping of digit to forms
+        At least one for each of the ten digits. Default: all that are known.
 
     Returns
     -------
@@ -31,11 +38,11 @@ def draw_digits(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     generator = np.random.default_rng(seed)
     labels = generator.permutation(np.arange(n) % 10)
     images = np.zeros((n, SIDE, SIDE), np.uint8)
-    for digit, forms in FORMS.items():
+    for digit, of_it in forms.items():
         of_digit = np.flatnonzero(labels == digit)
-        order = generator.permutation(len(forms))
+        order = generator.permutation(len(of_it))
         chosen = generator.permutation(np.resize(order, len(of_digit)))
-        for number, form in enumerate(forms.values()):
+        for number, form in enumerate(of_it.values()):
             of_form = of_digit[chosen == number]
             images[of_form] = draw_form(form, len(of_form), generator)
     return images, labels

@@ -88,6 +88,22 @@ def curl(generator: np.random.Generator) -> Lines:
     return [np.stack([radius * np.cos(t + turn), radius * np.sin(t + turn)], axis=1)]
 
 
+def doodle(generator: np.random.Generator) -> Lines:
+    """A long line that sways at every scale, with bays, loops and knots where it will."""
+    t = np.linspace(0, 1, 320)
+    line, reach = np.zeros((t.size, 2)), 0.0
+    # A short one could be a 2 or a 6: those are three to four times as long as they are high.
+    while reach < 4.5:
+        rates = np.sort(generator.uniform(0.3, 18, (10, 1, 2)), axis=0)
+        phases = generator.uniform(0, 2 * np.pi, rates.shape)
+        heights = rates ** -generator.uniform(0.8, 1.7) * generator.uniform(0.3, 1, rates.shape)
+        waves = heights * np.sin(2 * np.pi * rates * t[:, None] + phases)
+        line = waves.sum(axis=0)
+        line = (line - line.min(axis=0)) / np.ptp(line, axis=0).max()
+        reach = float(np.hypot(*np.diff(line, axis=0).T).sum())
+    return [line]
+
+
 def signature(generator: np.random.Generator) -> Lines:
     """A wide line of loops and peaks that grow small, sometimes underlined."""
     count = int(generator.integers(12, 32))

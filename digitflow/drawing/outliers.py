@@ -144,6 +144,7 @@ KINDS: dict[str, Kind] = {
     "coils": _lines(lines.coil),
     "spirals": _lines(lines.spiral),
     "curls": _lines(lines.curl),
+    "doodles": _lines(lines.doodle),
     "signatures": _lines(lines.signature),
     "grids": _lines(lines.grid),
     "frames": _lines(lines.frame),
@@ -164,4 +165,4 @@ KINDS: dict[str, Kind] = {
 }
 
 #: What people write or scribble, likelier to come than a texture and more like a digit.
-LIKELY = "capitals", "small letters", "signs", "words", "scribbles", "curls"
+LIKELY = "capitals", "small letters", "signs", "words", "scribbles", "curls", "doodles"

@@ -192,3 +192,43 @@ def test_folders_and_sources_that_are_not_there_are_refused(script: Script, pict
     assert "leaves no source" in none
     assert "names right.png, which is not there" in gone
     assert "needs rows with path, label and source" in headless
+
+
+def test_forms_are_left_out_by_their_names(module: Module):
+    left_out = module("left_out")
+    all_names = {name for forms in left_out.FORMS.values() for name in forms}
+
+    for source, words in left_out.SUGGESTED.items():
+        forms = left_out.forms_without(words)
+        assert set(forms) == set(range(10))
+        assert all(forms.values()), source
+        gone = all_names - {name for of_digit in forms.values() for name in of_digit}
+        # Each word says something, and nothing else goes.
+        assert all(any(word in name for name in gone) for word in words), source
+        assert all(any(word in name for word in words) for name in gone), source
+
+
+@pytest.mark.long
+def test_a_source_is_read_with_and_without_its_forms(
+    script: Script, pictures: Path, tmp_path: Path, capsys, module: Module
+):
+    output = tmp_path / "left_out.json"
+    words = ["--network", "tiny", "--dataset", "digits", "--epochs", "1"]
+    words += ["--drawn-digits", "20", "--outliers", "20"]
+
+    script("left_out.py", pictures, "--sources", "a", *words, "--output", output)
+
+    content = json.loads(output.read_text())
+    (found,) = content["left_out"]
+    assert (found["source"], found["pictures"]) == ("a", 2)
+    assert (content["network"], content["epochs"]) == ("tiny", 1)
+    # The same picture bears two labels: at most one of them is right.
+    assert {found["with_all"], found["without"]} <= {0.0, 0.5}
+    assert content["command"] == (
+        "python benchmarks/left_out.py FOLDER --sources a --network tiny --dataset digits "
+        "--epochs 1 --drawn-digits 20 --outliers 20"
+    )
+    tables = module("tables")
+    table = tables.left_out_table(content)
+    assert table in capsys.readouterr().out
+    assert table in tables.accuracy_page(tables.read_results(tmp_path))
