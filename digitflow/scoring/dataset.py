@@ -24,8 +24,9 @@ PARTITIONS = ("day",)
 _PART = re.compile(r"part-\d{8}T\d{12}Z-[0-9a-f]{6}-\d{5}\.parquet")
 _DAY = re.compile(r"added_on=\d{4}-\d{2}-\d{2}")
 
-#: Readers pass over names that begin so. What others put there under such names does no harm.
-_HIDDEN = (".", "_")
+#: Nobody takes files of such names for data, unless they are Parquet all the same, which DuckDB and
+#: Polars read. What systems and other tools leave does no harm: .DS_Store, .nfs…, _SUCCESS.
+_HIDDEN = re.compile(r"[._].*(?<!\.parquet)", re.DOTALL)
 
 _Entry: TypeAlias = "os.DirEntry[str]"
 
@@ -173,14 +174,18 @@ def _is_dataset(folder: Path) -> bool:
     """Tell whether a folder is a dataset, or one of its days, by the first thing in it."""
     with os.scandir(folder) as entries:
         for entry in entries:
-            if not entry.name.startswith(_HIDDEN):
+            if not _is_hidden(entry):
                 return _is_part(entry) or _is_day(entry)
     return False
 
 
 def _visible(folder: Path | str) -> list[_Entry]:
     with os.scandir(folder) as entries:
-        return [entry for entry in entries if not entry.name.startswith(_HIDDEN)]
+        return [entry for entry in entries if not _is_hidden(entry)]
+
+
+def _is_hidden(entry: _Entry) -> bool:
+    return bool(_HIDDEN.fullmatch(entry.name)) and entry.is_file(follow_symlinks=False)
 
 
 def _is_part(entry: _Entry) -> bool:

@@ -31,7 +31,7 @@ NEW = 0
 
 _NEEDED = ["path", "path_bytes", "segment", "status", "size_bytes", "modified_at", "scored_at"]
 _OF_PLACES = pa.schema({"path": pa.string(), "path_bytes": pa.binary(), "segment": pa.int16()})
-_BATCH_ROWS = 8192  # of each source: many may be open at once
+_BATCH_ROWS = 2048  # of each source: many may be open at once
 _NEVER_KEPT = -1  # in place of a size, which no file has
 
 #: Place in the walk, origin, size in bytes, time in µs. It sorts as the walk does.

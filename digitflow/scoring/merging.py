@@ -8,8 +8,8 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
-#: Streams that are read side by side. A process may have some hundred files open, and each takes a
-#: few megabytes.
+#: Streams that are read side by side. A process may have some hundred files open, and each of those
+#: takes up to three megabytes.
 AT_ONCE = 64
 
 _BLOCK = 4096  # entries

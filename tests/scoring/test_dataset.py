@@ -10,47 +10,16 @@ import pyarrow as pa
 import pytest
 from pyarrow import dataset as arrow_dataset
 from pyarrow import parquet
+from scoring.scored_datasets import parts_of, rows_of, stand_of
 from scoring_support import MOMENTS, frame_of, settle
 
 from digitflow.errors import OutputError, UsageError
 from digitflow.scoring import assembling, growing, merging, plan, table
 from digitflow.scoring import folder as folder_module
 from digitflow.scoring.drift import measure_drift
-from digitflow.scoring.plan import place_in_walk
 from digitflow.scoring.review import write_sheet
 
 score_folder = partial(folder_module.score_folder, workers=1)
-
-
-def parts_of(place: Path) -> list[Path]:
-    return sorted(place.rglob("part-*.parquet"), key=lambda part: part.name)
-
-
-def stand_of(place: Path) -> dict[Path, tuple[int, ...]]:
-    """Return what would tell that a part was touched."""
-    stats = {part: part.stat() for part in parts_of(place)}
-    return {part: (s.st_ino, s.st_mtime_ns, s.st_ctime_ns) for part, s in stats.items()}
-
-
-def rows_of(place: Path) -> pd.DataFrame:
-    """Return the rows of a dataset in the order of the walk; each part must have it too."""
-    frames = [frame_of(part) for part in parts_of(place)]
-    for frame in frames:
-        assert frame["path"].tolist() == _in_order(frame)["path"].tolist()
-    frame = _in_order(pd.concat(frames))
-    assert not frame.duplicated(["path", "path_bytes", "segment"]).any()
-    return frame
-
-
-def _in_order(frame: pd.DataFrame) -> pd.DataFrame:
-    places = [
-        (place_in_walk(raw if isinstance(raw, bytes) else path.encode()), segment)
-        for path, raw, segment in zip(
-            frame["path"], frame["path_bytes"], frame["segment"], strict=True
-        )
-    ]
-    order = sorted(range(len(frame)), key=places.__getitem__)
-    return frame.iloc[order].reset_index(drop=True)
 
 
 def check_against_a_fresh_run(images: Path, place: Path, multi: bool = False) -> None:
@@ -266,13 +235,15 @@ def test_anything_else_in_the_folder_is_refused_but_hidden_names(images: Path, p
         "part-0.parquet": lambda path: shutil.copy(part, path),
         f"{part.name}.bak": lambda path: shutil.copy(part, path),
         part.name.replace("-00000", "-00009"): lambda path: path.symlink_to(part),
+        ".copy.parquet": lambda path: shutil.copy(part, path),
         "scored": lambda path: path.mkdir(),
+        ".scored": lambda path: path.mkdir(),
     }
     for name, make in strays.items():
         make(place / name)
         with pytest.raises(OutputError, match=f"holds {name}, which is no part"):
             score_folder(images, f"{place}/")
-        (place / name).rmdir() if name == "scored" else (place / name).unlink()
+        (place / name).rmdir() if (place / name).is_dir() else (place / name).unlink()
     assert stand_of(place) == stand
     assert score_folder(images, f"{place}/").unchanged
     assert (place / "_SUCCESS").exists()
