@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from digitflow.errors import OutputError, UsageError
-from digitflow.scoring.scored import read_facts
+from digitflow.scoring.scored import read_facts, shown
 
 #: By what the parts can lie in folders of their own.
 PARTITIONS = ("day",)
@@ -69,7 +69,7 @@ class Dataset:
             yield entry
 
     def _why_refused(self, found: Path) -> str:
-        name = found.relative_to(self.folder)
+        name = shown(found.relative_to(self.folder))
         if not self.by_day and _DAY.fullmatch(found.name):
             return "is a dataset by day; say so with --partition-by day, or name another folder"
         if self.by_day and _PART.fullmatch(found.name):

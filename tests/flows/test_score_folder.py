@@ -72,9 +72,11 @@ def test_too_many_errors_fail_the_flow_and_a_summary_is_left(
         states = [state for (state,) in database.execute("select state_type from flow_run")]
     assert "FAILED" in states
 
-    options[3] = "0.5"
-    again = run_flow(*options, "--fresh", "--keep-removed")
+    options[1], options[3] = "scored/", "0.5"
+    again = run_flow(*options, "--fresh", "--keep-removed", "--partition-by", "day")
     assert (again.returncode, again.stderr) == (0, "")
+    assert "scored/ (1 part, 1 written)" in again.stdout
+    assert len(list(tmp_path.glob("scored/added_on=*/part-*.parquet"))) == 1
 
 
 @pytest.mark.parametrize(
