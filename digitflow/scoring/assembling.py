@@ -74,7 +74,7 @@ class _KeptRows:
 
     def __init__(self, source: Source):
         self._source = source
-        self._batches = _kept_rows(source)
+        self._batches = kept_rows(source)
         self._rest: tuple[pa.RecordBatch, np.ndarray] | None = None
         self._n_taken = 0  # files
 
@@ -96,7 +96,7 @@ class _KeptRows:
         self._n_taken = end
 
 
-def _kept_rows(source: Source) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
+def kept_rows(source: Source) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
     """Read the rows that stay, and for each of them how many files that stay come before."""
     kept = np.frombuffer(source.kept, bool)
     numbers = np.cumsum(kept) - 1

@@ -14,10 +14,11 @@ import numpy as np
 import pyarrow as pa
 
 from digitflow.files import sync
-from digitflow.scoring.assembling import assembled
-from digitflow.scoring.columns import numbers_in, taken
+from digitflow.scoring.assembling import assembled, kept_rows
+from digitflow.scoring.columns import numbers_in, taken, words_in
 from digitflow.scoring.dataset import Dataset
 from digitflow.scoring.known import NEW, Comparison, Source
+from digitflow.scoring.merging import AT_ONCE
 from digitflow.scoring.scored import read_rows
 from digitflow.scoring.table import COUNTED, RowCounts, write_table
 
@@ -68,6 +69,8 @@ def grow(
         _make_folder(dataset.folder)
     targets, emptied = _targets(dataset, comparison, started)
     homes = _homes(comparison)
+    for home in _still_failing(comparison, scored, homes):
+        del targets[home]
     for group in _groups(targets, homes):
         wanted = np.isin(homes, group)
         rows = assembled(comparison, scored, wanted)
@@ -129,6 +132,41 @@ def _targets(
     return targets, emptied
 
 
+def _still_failing(comparison: Comparison, scored: Source, homes: np.ndarray) -> Iterator[int]:
+    """Find the tables whose rows are right: what failed before has failed again in the same way.
+
+    Broken images may be in every part, and would have every part written anew in every run.
+    """
+    origins = np.frombuffer(comparison.origins, np.uint32)
+    replaced = origins != homes
+    n_replaced = np.bincount(homes[replaced], minlength=comparison.tables.stop)
+    tables = []
+    for home in comparison.tables:
+        source = comparison.sources[home]
+        if source.trusted and 0 < source.kept.count(0) == n_replaced[home]:
+            tables.append(home)
+    wanted = replaced & np.isin(homes, tables)
+    if not 0 < np.count_nonzero(wanted) <= DEALT_FILES:
+        return
+    rows = assembled(comparison, scored, wanted)
+    for home, now in _dealt(rows, homes[wanted], tables):
+        source = comparison.sources[home]
+        others = bytearray(not kept for kept in source.kept)
+        before = [rows for rows, _ in kept_rows(Source(source.files, kept=others))]
+        if _are_same_failures(pa.Table.from_batches(before), pa.concat_tables(now)):
+            yield home
+
+
+def _are_same_failures(before: pa.Table, now: pa.Table) -> bool:
+    """Tell whether rows are all errors, and the same but for when they were made."""
+    rows = pa.concat_tables([before, now]).drop_columns(["run_id", "scored_at"])
+    rows = rows.unify_dictionaries().combine_chunks()
+    (status,) = rows.column("status").chunks
+    failed = np.array([word == "error" for word in words_in(status)], bool)[numbers_in(status)]
+    n = len(before)
+    return bool(failed.all()) and rows.slice(0, n).equals(rows.slice(n))
+
+
 def _groups(targets: Iterable[int], homes: np.ndarray) -> Iterator[list[int]]:
     """Put parts together that are written from one reading of the run's rows.
 
@@ -136,10 +174,12 @@ def _groups(targets: Iterable[int], homes: np.ndarray) -> Iterator[list[int]]:
     """
     counts = np.bincount(homes)
     group: list[int] = []
+    n_files = 0
     for home in targets:
-        if group and counts[[*group, home]].sum() > DEALT_FILES:
+        n_files += counts[home]
+        if group and (n_files > DEALT_FILES or len(group) == AT_ONCE):
             yield group
-            group = []
+            group, n_files = [], counts[home]
         group.append(home)
     if group:
         yield group

@@ -131,11 +131,25 @@ def test_an_emptied_part_goes(images: Path, place: Path) -> None:
 
 
 def test_what_could_not_be_read_is_tried_again_in_its_place(images: Path, place: Path) -> None:
-    (images / "cut.png").write_bytes(b"cut")
-    add(images)
-    score_folder(images, f"{place}/")
+    for name in ("cut.png", "sub/cut.png"):
+        (images / name).write_bytes(b"cut")
+    settle(images)
+    score_folder(images, f"{place}/", run_id="first")
     stand = stand_of(place)
+    again = score_folder(images, f"{place}/")
+    assert (again.n_scored, again.n_parts_written, again.statuses["error"]) == (2, 0, 2)
+    assert stand_of(place) == stand  # they failed in the same way
+    (images / "cut.png").write_bytes(b"other")
+    settle(images)
+    assert score_folder(images, f"{place}/").n_parts_written == 1
+    check_against_a_fresh_run(images, place)
+    stand = stand_of(place)
+    add(images, "sub/cut.png")
+    score_folder(images, f"{place}/")
+    after = stand_of(place)
+    assert sum(after[part] != stand[part] for part in stand) == 1
     add(images, "cut.png")
+    stand = stand_of(place)
     assert score_folder(images, f"{place}/").statuses.get("error") is None
     after = stand_of(place)
     assert sum(after[part] != stand[part] for part in stand) == 1
