@@ -140,9 +140,8 @@ def score_folder(
         facts["run"]["run_id"] = run_id
         dataset, n_parts, n_written = request.dataset, len(comparison.tables), 0
         if dataset:
-            remove_parts(
-                dataset, unreadable
-            )  # first, as what they hold unseen is about to be added
+            # First of all, as what they hold unseen is about to be added.
+            remove_parts(dataset, unreadable)
         if comparison.nothing_changed():
             counts = count_rows(comparison.table_files)
         elif dataset:

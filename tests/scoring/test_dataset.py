@@ -157,6 +157,15 @@ def test_what_could_not_be_read_is_tried_again_in_its_place(images: Path, place:
     check_against_a_fresh_run(images, place)
 
 
+def test_a_file_from_the_future_is_scored_and_written_each_time(images: Path, place: Path) -> None:
+    os.utime(images / "a.png", (4_000_000_000, 4_000_000_000))
+    score_folder(images, f"{place}/")
+    second = score_folder(images, f"{place}/", run_id="second")
+    assert (second.n_scored, second.n_parts_written) == (1, 1)
+    # By its `scored_at` a later run may know that it has settled.
+    assert rows_of(place).set_index("path").loc["a.png", "run_id"] == "second"
+
+
 def test_removed_rows_stay_where_they_are_when_asked_to(images: Path, place: Path) -> None:
     score_folder(images, f"{place}/")
     stand = stand_of(place)
