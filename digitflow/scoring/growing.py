@@ -149,22 +149,27 @@ def _still_failing(comparison: Comparison, scored: Source, homes: np.ndarray) ->
     if not 0 < np.count_nonzero(wanted) <= DEALT_FILES:
         return
     rows = assembled(comparison, scored, wanted)
-    for home, now in _dealt(rows, homes[wanted], tables):
-        source = comparison.sources[home]
-        others = bytearray(not kept for kept in source.kept)
-        before = [rows for rows, _ in kept_rows(Source(source.files, kept=others))]
-        if _are_same_failures(pa.Table.from_batches(before), pa.concat_tables(now)):
-            yield home
+    for home, of_home in _dealt(rows, homes[wanted], tables):
+        now = pa.concat_tables(of_home)
+        if _all_failed(now):
+            source = comparison.sources[home]
+            others = bytearray(not kept for kept in source.kept)
+            before = [rows for rows, _ in kept_rows(Source(source.files, kept=others))]
+            if _are_same(pa.Table.from_batches(before), now):
+                yield home
 
 
-def _are_same_failures(before: pa.Table, now: pa.Table) -> bool:
-    """Tell whether rows are all errors, and the same but for when they were made."""
+def _all_failed(rows: pa.Table) -> bool:
+    statuses = rows.column("status").chunks
+    found = {words_in(each)[place] for each in statuses for place in np.unique(numbers_in(each))}
+    return found == {"error"}
+
+
+def _are_same(before: pa.Table, now: pa.Table) -> bool:
+    """Tell whether rows are the same but for when they were made."""
     rows = pa.concat_tables([before, now]).drop_columns(["run_id", "scored_at"])
     rows = rows.unify_dictionaries().combine_chunks()
-    (status,) = rows.column("status").chunks
-    failed = np.array([word == "error" for word in words_in(status)], bool)[numbers_in(status)]
-    n = len(before)
-    return bool(failed.all()) and rows.slice(0, n).equals(rows.slice(n))
+    return rows.slice(0, len(before)).equals(rows.slice(len(before)))
 
 
 def _groups(targets: Iterable[int], homes: np.ndarray) -> Iterator[list[int]]:
