@@ -43,11 +43,15 @@ def score_images(
     multi: bool = False,
     fresh: bool = False,
     keep_removed: bool = False,
+    partition_by: str | None = None,
     max_error_rate: float | None = None,
     summary: str | None = None,
     profile: bool = False,
 ) -> ScoreSummary:
-    """Score every image of a folder into one Parquet table, at least one row for each file.
+    """Score every image of a folder into a Parquet table, at least one row for each file.
+
+    An `output` that ends in a slash is a dataset, a folder of parts, which `partition_by="day"`
+    keeps by the day on which they were added.
 
     With `max_error_rate`, the run fails where a larger share of the files cannot be read; the
     table is complete all the same.
@@ -61,6 +65,7 @@ def score_images(
         multi=multi,
         fresh=fresh,
         keep_removed=keep_removed,
+        partition_by=partition_by,
         profile=profile,
     )
     publish(done)
@@ -71,7 +76,8 @@ def score_images(
 def parse_arguments() -> argparse.Namespace:
     """Return the options of the script."""
     parser = argparse.ArgumentParser(
-        description="Score every image of a folder into one Parquet table, as a Prefect flow.",
+        description="Score every image of a folder into a Parquet table or dataset, as a Prefect "
+        "flow.",
         epilog="Exit codes: 0 done; 2 wrong usage; 3 done, but some images could not be read (each "
         "has its row; with --max-error-rate: too many); 4 damaged model; 6 output cannot be "
         "written; 130 interrupted; 143 terminated.",
@@ -102,6 +108,7 @@ def main() -> None:
             options.workers,
             multi=options.multi,
             keep_removed=options.keep_removed,
+            partition_by=options.partition_by,
         )
         check_summary_file(options.summary, options.images, options.output)
         for path in (options.images, options.output):

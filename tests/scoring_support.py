@@ -1,9 +1,12 @@
 """Folders of images that are scored more than once, and the tables that come of it."""
 
+import io
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
+import pytest
 from pyarrow import parquet
 
 #: What differs between two runs over the same files.
@@ -29,3 +32,32 @@ def same_rows(one: Path, other: Path) -> None:
     pd.testing.assert_frame_equal(
         frame_of(one).drop(columns=MOMENTS), frame_of(other).drop(columns=MOMENTS)
     )
+
+
+class FailsOnce:
+    """Stands for a function of `os`, and fails the n-th time it is called."""
+
+    def __init__(self, function: Callable, number: int, code: int):
+        self.function, self.number, self.code = function, number, code
+        self.calls = 0
+
+    def __call__(self, *arguments: object, **options: object) -> object:
+        self.calls += 1
+        if self.calls == self.number:
+            raise OSError(self.code, os.strerror(self.code))
+        return self.function(*arguments, **options)
+
+    def put_in(self, name: str, patch: pytest.MonkeyPatch) -> None:
+        if name != "write":
+            patch.setattr(os, name, self)
+            return
+        failing, open_other = self, Path.open
+
+        class Stream(io.FileIO):
+            def write(self, content: bytes) -> int:
+                return failing(self, content)
+
+        def open_path(path: Path, mode: str = "r", **options: object) -> io.IOBase:
+            return Stream(path, mode) if mode == "wb" else open_other(path, mode, **options)
+
+        patch.setattr(Path, "open", open_path)

@@ -118,7 +118,7 @@ def test_score_ends_as_its_error_rate_and_summary_say(digit_images: Path, tmp_pa
     assert main([*score, "--max-error-rate", "0.1", "--summary", str(tmp_path / "s.json")]) == 0
     summary = json.loads((tmp_path / "s.json").read_text())
     assert (summary["n_files"], summary["statuses"]["error"]) == (13, 1)
-    assert capsys.readouterr().out.startswith("files    13, 13 rows\n")
+    assert capsys.readouterr().out.startswith("files    13 in 13 rows\n")
 
     assert main([*score, "--max-error-rate", "0.05", "--summary", "-"]) == 3
     said = capsys.readouterr()
@@ -147,7 +147,8 @@ def test_an_error_rate_is_a_share(share: str, capsys):
         (["score", "empty", "out.parquet"], 2, "no files"),
         (["score", "images", "none/out.parquet"], 6, "does not exist"),
         (["score", "images", "images"], 6, "is a folder"),
-        (["score", "images", "new/"], 6, "slash"),
+        (["score", "images", "text.parquet/"], 6, "slash"),
+        (["score", "images", "new", "--partition-by", "day"], 2, "slash"),
         (["score", "images", "text.parquet"], 6, "not a scored table"),
         (["score", "images", "out.parquet", "--model", "nmist"], 2, "did you mean 'mnist'"),
         (["score", "images", "out.parquet", "--workers", "0"], 2, "workers"),
@@ -295,7 +296,7 @@ def test_several_digits_are_spelled_and_scored(three_digits: Path, tmp_path: Pat
     assert said.stdout == f"{three_digits / '312.png'}: 312\n"
     facts = [json.loads(line) for line in told.stdout.splitlines()]
     assert [(each["segment"], each["label"]) for each in facts] == [(0, "3"), (1, "1"), (2, "2")]
-    assert "1, 3 rows" in scored.stdout
+    assert "1 in 3 rows" in scored.stdout
     table = pd.read_parquet(tmp_path / "out.parquet")
     assert "".join(table["label"].astype(str)) == "312"
     assert table["segment"].tolist() == [0, 1, 2]

@@ -1,4 +1,4 @@
-"""`digitflow score`: a folder of images into a Parquet table; the flow has the same options."""
+"""`digitflow score`: a folder of images into a Parquet table or dataset; the flow does the same."""
 
 import argparse
 import contextlib
@@ -20,9 +20,13 @@ def add_score(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 
 def add_score_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what `digitflow score` and `flows/score_folder.py` have in common."""
-    # As text: a path would lose the slash at the end of an output, which is refused.
+    # As text: a path would lose the slash at the end of an output, which makes it a dataset.
     parser.add_argument("images", help="the folder; sub-folders are included")
-    parser.add_argument("output", help="the Parquet file to write")
+    parser.add_argument(
+        "output",
+        help="the Parquet file to write; or a folder, with a slash at its end, for a dataset that "
+        "takes up what is new as new parts",
+    )
     parser.add_argument("--model", help="name, name@version or a bundle's folder (default: mnist)")
     parser.add_argument("--workers", type=int, help="processes (default: one for each CPU)")
     parser.add_argument(
@@ -33,6 +37,11 @@ def add_score_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--keep-removed", action="store_true", help="keep the rows of files that are gone"
+    )
+    parser.add_argument(
+        "--partition-by",
+        choices=["day"],
+        help="keep the parts of a dataset in folders by the day on which they were added, UTC",
     )
     parser.add_argument(
         "--max-error-rate",
@@ -66,6 +75,7 @@ def _run(options: argparse.Namespace) -> int:
         multi=options.multi,
         fresh=options.fresh,
         keep_removed=options.keep_removed,
+        partition_by=options.partition_by,
         profile=options.profile,
     )
     tell_summary(summary, options.summary, options.max_error_rate)

@@ -1,6 +1,7 @@
 """The new table's rows: those scored now and those that stay, in the order of the walk."""
 
 from collections.abc import Iterator
+from itertools import zip_longest
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +15,9 @@ from digitflow.scoring.scored import read_rows
 _BLOCK_FILES = 8192
 
 
-def assembled(comparison: Comparison, scored: Source) -> Iterator[pa.Table]:
+def assembled(
+    comparison: Comparison, scored: Source, wanted: np.ndarray | None = None
+) -> Iterator[pa.Table]:
     """Put the rows of all sources in order, block by block.
 
     Parameters
@@ -23,6 +26,9 @@ def assembled(comparison: Comparison, scored: Source) -> Iterator[pa.Table]:
         What was decided of each file, all of them.
     scored : Source
         The parts of this run.
+    wanted : array of bool, shape (n_files,), or None
+        For each file whether its rows are wanted; of a table whose rows stay, all must be or none.
+        Default: all.
 
     Yields
     ------
@@ -34,9 +40,13 @@ def assembled(comparison: Comparison, scored: Source) -> Iterator[pa.Table]:
     OutputError
         If rows cannot be read.
     """
-    origins = np.frombuffer(comparison.origins, np.uint16)
-    rows = {SCORED: _KeptRows(scored)}
-    rows |= {origin: _KeptRows(source) for origin, source in comparison.sources.items()}
+    origins = np.frombuffer(comparison.origins, np.uint32)
+    sources = {SCORED: scored, **comparison.sources}
+    if wanted is not None:
+        for origin in sources.keys() - comparison.tables:
+            sources[origin] = _narrowed(sources[origin], wanted[origins == origin])
+        origins = origins[wanted]
+    rows = {origin: _KeptRows(source) for origin, source in sources.items()}
     for start in range(0, len(origins), _BLOCK_FILES):
         block = origins[start : start + _BLOCK_FILES]
         batches: list[pa.RecordBatch] = []
@@ -52,12 +62,19 @@ def assembled(comparison: Comparison, scored: Source) -> Iterator[pa.Table]:
         yield table if in_order else taken(table, order)
 
 
+def _narrowed(source: Source, wanted: np.ndarray) -> Source:
+    """Return a source of whose files that stay only those stay that are wanted."""
+    kept = np.frombuffer(source.kept, np.uint8).copy()
+    kept[np.flatnonzero(kept)] = wanted
+    return Source(source.files, source.trusted, bytearray(kept.tobytes()), source.counts)
+
+
 class _KeptRows:
     """The rows of a source that stay, taken file by file."""
 
     def __init__(self, source: Source):
         self._source = source
-        self._batches = _kept_rows(source)
+        self._batches = kept_rows(source)
         self._rest: tuple[pa.RecordBatch, np.ndarray] | None = None
         self._n_taken = 0  # files
 
@@ -79,12 +96,15 @@ class _KeptRows:
         self._n_taken = end
 
 
-def _kept_rows(source: Source) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
+def kept_rows(source: Source) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
     """Read the rows that stay, and for each of them how many files that stay come before."""
     kept = np.frombuffer(source.kept, bool)
     numbers = np.cumsum(kept) - 1
     n_files = 0
-    for file in source.files:
+    for file, count in zip_longest(source.files, source.counts):
+        if count is not None and not kept[n_files : n_files + count].any():
+            n_files += count
+            continue
         for batch in read_rows(file):
             files = n_files - 1 + np.cumsum(numbers_in(batch.column("segment")) == 0)
             n_files = int(files[-1]) + 1

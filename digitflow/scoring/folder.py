@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -13,14 +14,15 @@ from pathlib import Path
 from digitflow.errors import DigitflowError, OutputError
 from digitflow.files import why_not_written
 from digitflow.scoring.assembling import assembled
-from digitflow.scoring.known import SCORED, TABLE, Comparison, Source
+from digitflow.scoring.growing import count_rows, grow, remove_parts
+from digitflow.scoring.known import SCORED, Comparison, Source, tells_its_files
 from digitflow.scoring.plan import Shard, plan_shards
 from digitflow.scoring.request import Request, check_request, identity_in, read_earlier
-from digitflow.scoring.scored import is_whole, read_rows
+from digitflow.scoring.scored import is_whole
 from digitflow.scoring.shard import ShardOptions, ShardSummary
 from digitflow.scoring.stopwatch import Stopwatch, make_stopwatch, total_profile
 from digitflow.scoring.summary import ScoreSummary
-from digitflow.scoring.table import COUNTED, RowCounts, write_table
+from digitflow.scoring.table import RowCounts, write_table
 from digitflow.scoring.workers import Job, score_shards
 from digitflow.scoring.working import Begun, begin, working_folder
 
@@ -34,11 +36,15 @@ def score_folder(
     multi: bool = False,
     fresh: bool = False,
     keep_removed: bool = False,
+    partition_by: str | None = None,
     run_id: str | None = None,
     progress: bool | None = None,
     profile: bool = False,
 ) -> ScoreSummary:
     """Score every file of a folder into a Parquet table, at least one row for each.
+
+    Or into a dataset, a folder of such tables that takes up new rows as new parts, and in which
+    only those parts are written again whose files changed (`docs/scoring.md`).
 
     The table appears whole, at the end; until then, and whenever something fails, what was at
     `output` stays as it is. What a run has finished when it is killed, the next one takes up.
@@ -53,7 +59,9 @@ def score_folder(
         The folder. Sub-folders are included, names that begin with a dot are not, links are not
         followed.
     output : Path or str
-        The Parquet file. An earlier scored table is replaced; anything else is refused.
+        The Parquet file. An earlier scored table is replaced; anything else is refused. Text that
+        ends in a slash is the folder of a dataset, and so is a folder that is one already. A
+        `Path` cannot end in a slash: for a new dataset, give text.
     model : str, optional
         A model's name, `name@version`, or a bundle's folder. Default: `settings.DEFAULT_MODEL`.
     workers : int, optional
@@ -66,6 +74,9 @@ def score_folder(
         Score everything anew, whatever is known.
     keep_removed : bool
         Keep the rows of files that are gone. Default: they go with their files.
+    partition_by : {"day"}, optional
+        Keep the parts of a dataset in folders by the day on which they were added, UTC. Default:
+        in one folder.
     run_id : str, optional
         What the rows scored now call this run. Default: the time and a few random digits.
     progress : bool, optional
@@ -82,10 +93,11 @@ def score_folder(
     ------
     UsageError
         If `images` is missing, is not a folder, cannot be listed or holds no file, `workers` is
-        less than 1, or rows that are to be kept are of another folder or of other classes.
+        less than 1, rows that are to be kept or a dataset are of another folder or of other
+        classes, or a single table is to be partitioned.
     OutputError
-        If `output` is a folder, is a file but not a scored table, is damaged, or cannot be
-        written, or another run is writing it.
+        If `output` is a file but not a scored table, a folder with other things than the parts of
+        a dataset, is damaged, or cannot be written, or another run is writing it.
     UnknownModelError
         If there is no such model.
     BundleError
@@ -100,32 +112,50 @@ def score_folder(
     """
     started = time.perf_counter()
     stopwatch = make_stopwatch(profile)
-    request = check_request(images, output, model, workers, multi=multi, keep_removed=keep_removed)
-    run_id = run_id or f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+    now = datetime.now(UTC)
+    request = check_request(
+        images,
+        output,
+        model,
+        workers,
+        multi=multi,
+        keep_removed=keep_removed,
+        partition_by=partition_by,
+    )
+    run_id = run_id or f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
     options = ShardOptions(
         request.bundle.folder.resolve(), request.bundle.model_id, run_id, multi, profile
     )
     with working_folder(request.output, fresh) as work, _as_output_error(request.output):
         is_part = partial(is_whole, n_classes=len(request.bundle.class_names))
         begun = begin(work, request.identity, fresh, is_part)
-        comparison = _comparison(request, begun)
+        comparison, unreadable = _comparison(request, begun, work)
         stopwatch.lap("plan")
         shards = plan_shards(os.fsencode(request.images), comparison.unknown(request.found))
         job = Job(options, begun.parts, request.workers)
         with closing(_with_progress(job, stopwatch.taking("plan", shards), progress)) as finished:
             done = sorted(finished, key=lambda summary: summary.number)
         stopwatch.skip()
+        facts = request.facts
+        facts["run"]["run_id"] = run_id
+        dataset, n_parts, n_written = request.dataset, len(comparison.tables), 0
+        if dataset:
+            # First of all, as what they hold unseen is about to be added.
+            remove_parts(dataset, unreadable)
         if comparison.nothing_changed():
-            counts = _counts_of(request.output)
+            counts = count_rows(comparison.table_files)
+        elif dataset:
+            n_written = grow(dataset, comparison, _parts_of(done), work, facts, now)
+            parts = dataset.parts()
+            counts, n_parts = count_rows(parts), len(parts)
         else:
-            facts = request.facts
-            facts["run"]["run_id"] = run_id
             rows = assembled(comparison, _parts_of(done))
             counts = write_table(rows, request.output, work / "table.parquet", facts)
         stopwatch.lap("assemble")
     seconds = time.perf_counter() - started
     spent = _profile(done, stopwatch, seconds) if profile else {}
-    return _summary(request, run_id, comparison, counts, seconds, spent)
+    summary = _summary(request, run_id, comparison, counts, seconds, spent)
+    return replace(summary, n_parts=n_parts, n_parts_written=n_written) if dataset else summary
 
 
 @contextmanager
@@ -138,20 +168,30 @@ def _as_output_error(output: Path) -> Iterator[None]:
         raise OutputError(why_not_written(output, error)) from error
 
 
-def _comparison(request: Request, begun: Begun) -> Comparison:
-    """Set the files of the folder beside the rows of the earlier table and of interrupted runs."""
-    earlier = read_earlier(request)
-    as_now = earlier is not None and identity_in(earlier) == request.identity
-    trusted = as_now and not begun.fresh
-    is_known = trusted or (request.keep_removed and earlier is not None)
-    table = Source([request.output] if is_known else [], trusted)
-    return Comparison(table, map(Source, begun.left), request.keep_removed)
+def _comparison(request: Request, begun: Begun, work: Path) -> tuple[Comparison, list[Path]]:
+    """Set the files of the folder beside the rows of the earlier table and of interrupted runs.
+
+    Of a dataset, parts that do not tell their files are not compared, but returned.
+    """
+    tables: list[Source] = []
+    unreadable: list[Source] = []
+    for file, facts in read_earlier(request).items():
+        as_now = identity_in(facts) == request.identity
+        table = Source([file], as_now and not begun.fresh)
+        if table.trusted or request.keep_removed:
+            tables.append(table)
+        elif request.dataset:  # new rows take the place of the old ones, in the same part
+            (tables if tells_its_files(table) else unreadable).append(table)
+    left = [Source(each) for each in begun.left]
+    comparison = Comparison(tables, left, request.keep_removed, work)
+    return comparison, [table.files[0] for table in unreadable]
 
 
 def _parts_of(done: Sequence[ShardSummary]) -> Source:
     """Return the rows of the shards that were scored."""
     n_files = sum(each.n_files for each in done)
-    return Source([each.part for each in done], kept=bytearray(b"\1" * n_files))
+    counts = [each.n_files for each in done]
+    return Source([each.part for each in done], kept=bytearray(b"\1" * n_files), counts=counts)
 
 
 def _profile(
@@ -186,13 +226,6 @@ def _with_progress(
             yield summary
 
 
-def _counts_of(table: Path) -> RowCounts:
-    counts = RowCounts()
-    for rows in read_rows(table, COUNTED):
-        counts.add(rows)
-    return counts
-
-
 def _summary(
     request: Request,
     run_id: str,
@@ -202,7 +235,7 @@ def _summary(
     profile: dict[str, float],
 ) -> ScoreSummary:
     origins, bundle = comparison.origins, request.bundle
-    n_scored, n_kept = origins.count(SCORED), origins.count(TABLE)
+    n_scored, n_kept = origins.count(SCORED), comparison.n_kept
     return ScoreSummary(
         output=request.output,
         run_id=run_id,

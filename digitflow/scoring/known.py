@@ -4,7 +4,6 @@ The files of the folder and the rows of earlier runs come in the same order, tha
 are compared as streams: a few bytes of memory for each file, whatever the rows hold.
 """
 
-import heapq
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ import pyarrow as pa
 
 from digitflow.errors import OutputError
 from digitflow.scoring.columns import bytes_in, known_in, numbers_in, words_in
+from digitflow.scoring.merging import merged
 from digitflow.scoring.plan import Found, place_in_walk
 from digitflow.scoring.scored import read_rows
 
@@ -23,10 +23,15 @@ from digitflow.scoring.scored import read_rows
 #: (Git calls such files racily clean.)
 GRAIN_US = 2_000_000
 
-#: The origins of a file's rows: this run, the earlier table, what an interrupted run left.
-SCORED, TABLE, LEFT = range(3)
+#: The first origins of a file's rows: this run; the first of the earlier tables.
+SCORED, TABLE = range(2)
+
+#: In place of an earlier table: none had rows of the file.
+NEW = 0
 
 _NEEDED = ["path", "path_bytes", "segment", "status", "size_bytes", "modified_at", "scored_at"]
+_OF_PLACES = pa.schema({"path": pa.string(), "path_bytes": pa.binary(), "segment": pa.int16()})
+_BATCH_ROWS = 2048  # of each source: many may be open at once
 _NEVER_KEPT = -1  # in place of a size, which no file has
 
 #: Place in the walk, origin, size in bytes, time in µs. It sorts as the walk does.
@@ -40,6 +45,7 @@ class Source:
     files: Sequence[Path]
     trusted: bool = True  # whether its rows may stand for files that are there
     kept: bytearray = field(default_factory=bytearray)  # for each file scored in it, 1 or 0
+    counts: list[int] = field(default_factory=list)  # for each Parquet file, files scored in it
 
 
 class Comparison:
@@ -47,27 +53,51 @@ class Comparison:
 
     Parameters
     ----------
-    table : Source
-        The earlier table.
-    left : iterable of Source
+    tables : sequence of Source
+        The earlier table; of a dataset each part, which then has an order of its own.
+    left : sequence of Source
         What interrupted runs left.
     keep_removed : bool
         Whether the rows of files that are gone stay.
+    folder : Path or None
+        Where temporary files may lie. Default: the system's place for them.
 
     Attributes
     ----------
-    origins : array of int
-        For each file that the new table accounts for, in order: `SCORED`, `TABLE`, or `LEFT` plus
-        the place of the source in `left`.
+    sources : dict of int to Source
+        All known rows by their origin: `TABLE` and the numbers that follow.
+    origins : array of uint32
+        For each file that is to have rows, in order: `SCORED` or the origin of known rows.
+    homes : array of uint32
+        For each of them the origin of the earlier table that had rows of it, or `NEW`.
     n_removed : int
-        Files of the earlier table that are gone, and their rows with them.
+        Files of the earlier tables that are gone, and their rows with them.
     """
 
-    def __init__(self, table: Source, left: Iterable[Source] = (), keep_removed: bool = False):
-        self.sources = {TABLE: table, **dict(enumerate(left, LEFT))}
+    def __init__(
+        self,
+        tables: Sequence[Source],
+        left: Sequence[Source] = (),
+        keep_removed: bool = False,
+        folder: Path | None = None,
+    ):
+        self.sources = dict(enumerate([*tables, *left], TABLE))
+        self.tables = range(TABLE, TABLE + len(tables))
         self.keep_removed = keep_removed
-        self.origins = array("H")
+        self.folder = folder
+        self.origins, self.homes = array("I"), array("I")
         self.n_removed = 0
+
+    @property
+    def n_kept(self) -> int:
+        """How many files keep the rows that an earlier table had."""
+        origins = np.frombuffer(self.origins, np.uint32)
+        return int(np.count_nonzero((origins > SCORED) & (origins < self.tables.stop)))
+
+    @property
+    def table_files(self) -> list[Path]:
+        """The Parquet files of the earlier tables."""
+        return [file for table in self.tables for file in self.sources[table].files]
 
     def unknown(self, files: Iterable[Found]) -> Iterator[Found]:
         """Decide on each file, and give those that must be scored.
@@ -87,19 +117,21 @@ class Comparison:
         OutputError
             If known rows cannot be read or are not in the order of the walk.
         """
-        entries = heapq.merge(*(_entries(*each) for each in self.sources.items()))
+        entries = merged([_entries(*each) for each in self.sources.items()], self.folder)
         entry = next(entries, None)
         for file in files:
             place = place_in_walk(file.path)
             while entry is not None and entry[0] < place:
                 entry = self._pass_by(entry, entries)
-            origin = SCORED
+            origin, home = SCORED, NEW
             while entry is not None and entry[0] == place:
                 keeps = origin == SCORED and _stands_for(entry, file)
                 self.sources[entry[1]].kept.append(keeps)
+                if entry[1] in self.tables and (keeps or home == NEW):
+                    home = entry[1]
                 origin = entry[1] if keeps else origin
                 entry = next(entries, None)
-            self.origins.append(origin)
+            self._account(origin, home)
             if origin == SCORED:
                 yield file
         while entry is not None:
@@ -107,21 +139,38 @@ class Comparison:
 
     def nothing_changed(self) -> bool:
         """Tell whether the new table would hold exactly the earlier one's rows."""
-        n_files = len(self.origins)
-        return self.origins.count(TABLE) == n_files == len(self.sources[TABLE].kept)
+        n_known = sum(len(self.sources[table].kept) for table in self.tables)
+        return self.n_kept == len(self.origins) == n_known
 
     def _pass_by(self, entry: _Entry, entries: Iterator[_Entry]) -> _Entry | None:
-        """Decide on the rows of a file that is gone, and return the next entry."""
-        following = next(entries, None)
-        # Where several have rows of it, the last are the newest.
-        is_last = following is None or following[0] != entry[0]
-        keeps = self.keep_removed and is_last
-        self.sources[entry[1]].kept.append(keeps)
-        if keeps:
-            self.origins.append(entry[1])
-        elif not self.keep_removed and entry[1] == TABLE:
+        """Decide on the rows of a file that is gone, and return the next file's entry."""
+        home = NEW
+        while True:
+            home = entry[1] if entry[1] in self.tables else home
+            following = next(entries, None)
+            # Where several have rows of it, the last are the newest.
+            is_last = following is None or following[0] != entry[0]
+            self.sources[entry[1]].kept.append(self.keep_removed and is_last)
+            if following is None or is_last:
+                break
+            entry = following
+        if self.keep_removed:
+            self._account(entry[1], home)
+        elif home != NEW:
             self.n_removed += 1
         return following
+
+    def _account(self, origin: int, home: int) -> None:
+        self.origins.append(origin)
+        self.homes.append(home)
+
+
+def tells_its_files(source: Source) -> bool:
+    """Tell whether it can be read which files a source has rows of."""
+    try:
+        return all(entry for entry in _entries(TABLE, Source(source.files, source.trusted)))
+    except OutputError:
+        return False
 
 
 def _stands_for(entry: _Entry, file: Found) -> bool:
@@ -135,15 +184,11 @@ def _entries(origin: int, source: Source) -> Iterator[_Entry]:
     """Read the entry of each file that a source has rows of."""
     last = b""
     for file in source.files:
-        for rows in read_rows(file, _NEEDED):
-            segments = numbers_in(rows.column("segment")).tolist()
-            sizes = numbers_in(rows.column("size_bytes"))
-            usable = _usable(rows) if source.trusted else np.zeros(rows.num_rows, bool)
-            sizes = np.where(usable, sizes, _NEVER_KEPT).tolist()
-            times = numbers_in(rows.column("modified_at")).tolist()
-            places = _places(rows)
+        n_files = 0
+        for places, segments, sizes, times in _keys(file, source.trusted):
             for place, segment, size, time in zip(places, segments, sizes, times, strict=True):
                 if segment == 0 and place > last:
+                    n_files += 1
                     yield place, origin, size, time
                 elif segment == 0 or place != last:
                     raise OutputError(
@@ -151,6 +196,23 @@ def _entries(origin: int, source: Source) -> Iterator[_Entry]:
                         "run again with --fresh"
                     )
                 last = place
+        source.counts.append(n_files)
+
+
+def _keys(
+    file: Path, trusted: bool
+) -> Iterator[tuple[list[bytes], list[int], list[int], list[int]]]:
+    """Read place, segment, size and time of rows; where they are not trusted, no size is known."""
+    for rows in read_rows(file, _NEEDED if trusted else _OF_PLACES.names, _BATCH_ROWS):
+        if not trusted and rows.schema != _OF_PLACES:
+            raise OutputError(f"{file}: has other columns than those of its files; use --fresh")
+        segments = numbers_in(rows.column("segment")).tolist()
+        sizes = times = [_NEVER_KEPT] * len(segments)
+        if trusted:
+            known = numbers_in(rows.column("size_bytes"))
+            sizes = np.where(_usable(rows), known, _NEVER_KEPT).tolist()
+            times = numbers_in(rows.column("modified_at")).tolist()
+        yield _places(rows), segments, sizes, times
 
 
 def _places(rows: pa.RecordBatch) -> list[bytes]:

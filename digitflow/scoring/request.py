@@ -7,10 +7,17 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from digitflow.errors import OutputError, UsageError
+from digitflow.errors import DigitflowError, OutputError, UsageError
 from digitflow.files import why_not_written
 from digitflow.models.bundle import Bundle, load_bundle
 from digitflow.models.registry import find_model
+from digitflow.scoring.dataset import (
+    Dataset,
+    asked_for,
+    check_dataset,
+    check_not_within,
+    read_part_facts,
+)
 from digitflow.scoring.plan import Found, walk
 from digitflow.scoring.scored import has_columns, read_facts
 from digitflow.scoring.table import FORMAT_VERSION
@@ -21,12 +28,13 @@ class Request:
     """A run that can begin."""
 
     images: Path  # the folder, absolute
-    output: Path  # the table, absolute
+    output: Path  # the table, or the folder of a dataset, absolute
     bundle: Bundle  # the model
     workers: int  # processes, at least 1
     multi: bool  # several digits in each picture
     keep_removed: bool  # rows of files that are gone stay
     found: Iterator[Found]  # the walk, at least one file; to be consumed once
+    dataset: Dataset | None = None  # in place of a single table
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -58,12 +66,13 @@ def check_request(
     *,
     multi: bool = False,
     keep_removed: bool = False,
+    partition_by: str | None = None,
 ) -> Request:
     """Check everything that can be known of a run before it begins; nothing is written.
 
     Parameters
     ----------
-    images, output, model, workers, multi, keep_removed
+    images, output, model, workers, multi, keep_removed, partition_by
         As `digitflow.scoring.folder.score_folder` takes them.
 
     Returns
@@ -77,7 +86,8 @@ def check_request(
         As `digitflow.scoring.folder.score_folder` raises them.
     """
     workers = _checked_workers(workers)
-    folder, table = _checked_folder(images), _checked_output(output)
+    folder, place = _checked_folder(images), _checked_output(output, partition_by)
+    dataset, table = (place, place.folder) if isinstance(place, Dataset) else (None, place)
     bundle = load_bundle(find_model(model))
     inside = os.fsencode(table.relative_to(folder)) if table.is_relative_to(folder) else None
     found = walk(os.fsencode(folder), skip=inside)
@@ -85,13 +95,13 @@ def check_request(
     if first is None:
         raise UsageError(f"{images}: holds no files (hidden ones are left out); nothing to score")
     files = chain([first], found)
-    request = Request(folder, table, bundle, workers, multi, keep_removed, files)
+    request = Request(folder, table, bundle, workers, multi, keep_removed, files, dataset)
     read_earlier(request)
     return request
 
 
-def read_earlier(request: Request) -> dict[str, Any] | None:
-    """Return the facts of the table that lies at the output, or None where there is none.
+def read_earlier(request: Request) -> dict[Path, dict[str, Any]]:
+    """Return the facts of the table that lies at the output, or of each part of a dataset.
 
     To be called again when the output is locked: another run may have made it anew meanwhile.
 
@@ -102,14 +112,17 @@ def read_earlier(request: Request) -> dict[str, Any] | None:
     OSError
         If it cannot be read.
     """
-    output = request.output
-    earlier = read_facts(output) if output.exists() else None
-    if earlier is None:
-        return None
-    if not has_columns(output, len(request.bundle.class_names)):
-        earlier["format_version"] = None  # someone changed it
-    if request.keep_removed:
-        _check_that_rows_can_stay(request, earlier)
+    output, class_names = request.output, request.bundle.class_names
+    earlier: dict[Path, dict[str, Any]] = {}
+    if request.dataset:
+        earlier = read_part_facts(request.dataset, request.images, [*class_names])
+    elif output.exists() and (facts := read_facts(output)) is not None:
+        earlier[output] = facts
+    for file, facts in earlier.items():
+        if not has_columns(file, len(class_names)):
+            facts["format_version"] = None  # someone changed it
+        if request.keep_removed:
+            _check_that_rows_can_stay(request, facts)
     return earlier
 
 
@@ -142,22 +155,31 @@ def _checked_folder(images: Path | str) -> Path:
     return folder
 
 
-def _checked_output(output: Path | str) -> Path:
-    """Return the absolute path of a table that may be written, links resolved."""
+def _checked_output(output: Path | str, partition_by: str | None) -> Path | Dataset:
+    """Return the absolute path of a table that may be written, or a dataset, links resolved."""
     try:
         path = Path(os.path.realpath(output))
         if not path.parent.is_dir():
             raise OutputError(f"{output}: the folder {path.parent} does not exist; make it first")
+        if asked_for(output):
+            return check_dataset(output, partition_by)
+        if partition_by is not None:
+            raise UsageError(
+                f"--partition-by {partition_by}: is for a folder of parts; name one that ends in a "
+                f"slash, as {output}/"
+            )
         if path.is_dir():
             example = path / "out.parquet"
-            raise OutputError(f"{output}: is a folder; name a file in it, as {example}")
-        if os.path.basename(output) in ("", "."):  # noqa: PTH119  (Path drops a slash at the end)
-            raise OutputError(f"{output}: a table is only one file; leave out the slash at its end")
+            raise OutputError(
+                f"{output}: is a folder; name a file in it, as {example}, or for a dataset of "
+                f"parts end it with a slash"
+            )
+        check_not_within(path)
         if path.exists() and not (path.is_file() and read_facts(path)):
             raise OutputError(
                 f"{output}: exists and is not a scored table; it is left as it is, name another"
             )
-    except OutputError:
+    except DigitflowError:
         raise
     except OSError as error:
         raise OutputError(why_not_written(output, error)) from error

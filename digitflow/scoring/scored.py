@@ -15,7 +15,9 @@ from digitflow.scoring import table
 from digitflow.scoring.table import FORMAT_VERSION, METADATA_KEY, table_schema
 
 
-def read_batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+def read_batches(
+    path: Path, columns: Sequence[str] | None = None, batch_rows: int | None = None
+) -> Iterator[pa.RecordBatch]:
     """Read a part or a table bit by bit, whatever row groups it has.
 
     Parameters
@@ -24,6 +26,8 @@ def read_batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[p
         The Parquet file.
     columns : sequence of str or None
         Which to read. Default: all.
+    batch_rows : int or None
+        Rows at a time, at most. Default: as many as a row group has.
 
     Yields
     ------
@@ -38,12 +42,15 @@ def read_batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[p
     with path.open("rb") as stream:
         # Read ahead, the whole file would be in memory.
         file = parquet.ParquetFile(stream, page_checksum_verification=True, pre_buffer=False)
-        for batch in file.iter_batches(table.ROW_GROUP_ROWS, columns=columns, use_threads=False):
+        batch_rows = batch_rows or table.ROW_GROUP_ROWS
+        for batch in file.iter_batches(batch_rows, columns=columns, use_threads=False):
             if batch.num_rows:
                 yield batch.replace_schema_metadata(None)
 
 
-def read_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+def read_rows(
+    path: Path, columns: Sequence[str] | None = None, batch_rows: int | None = None
+) -> Iterator[pa.RecordBatch]:
     """Read one of a run's own files, as `read_batches` does.
 
     Raises
@@ -52,7 +59,7 @@ def read_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.R
         If the file is damaged or cannot be read.
     """
     try:
-        yield from read_batches(path, columns)
+        yield from read_batches(path, columns, batch_rows)
     except (OSError, pa.ArrowException) as error:
         what = str(error).partition("\n")[0]
         raise OutputError(

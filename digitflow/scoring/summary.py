@@ -18,7 +18,7 @@ CONSOLE = "-"
 class ScoreSummary:
     """What a run did, and what its table holds."""
 
-    output: Path  # the scored table
+    output: Path  # the scored table, or the folder of a dataset
     run_id: str
     model: str  # name
     version: str
@@ -29,11 +29,13 @@ class ScoreSummary:
     n_kept: int  # files whose rows stayed as the earlier table had them
     n_resumed: int  # files whose rows an interrupted run had left
     n_removed: int  # files that are gone since the earlier table, and their rows with them
-    unchanged: bool  # whether the earlier table was right as it was, and was not written again
+    unchanged: bool  # whether what was there was right as it was, and was not written again
     statuses: dict[str, int]  # rows by status
     reasons: dict[str, int]  # rows that are not `ok`, by reason
     labels: dict[str, int]  # rows that were read, by label
     seconds: float  # from the call to the finished table
+    n_parts: int | None = None  # of a dataset
+    n_parts_written: int | None = None  # of these: new, or written anew
     #: Seconds of all processes by stage; empty unless asked for.
     profile: dict[str, float] = field(default_factory=dict)
 
@@ -57,22 +59,29 @@ class ScoreSummary:
         }
         all_scored = self.n_scored == self.n_files and not self.n_removed
         speed = f"{self.images_per_second:,.0f} images/s, {self.seconds:.1f} s in all"
-        # Its name need not be valid text, which a strict console would refuse.
-        output = os.fsencode(self.output).decode(errors="backslashreplace")
         lines = [
-            ("files", f"{self.n_files:,}, {self.n_rows:,} rows"),
+            ("files", f"{self.n_files:,} in {self.n_rows:,} row{'s' if self.n_rows > 1 else ''}"),
             ("work", "" if all_scored else _counts(done)),
             ("status", _counts(self.statuses)),
             ("reasons", _counts(self.reasons)),
             ("digits", _counts(self.labels)),
             ("speed", speed if self.n_scored else f"{self.seconds:.1f} s in all"),
             ("model", f"{self.model}@{self.version} ({self.model_id[:12]})"),
-            ("table", f"{output} (unchanged)" if self.unchanged else output),
+            self._place(),
         ]
         told = [f"{what:<8} {said}" for what, said in lines if said]
         if self.profile:
             told += ["", profile_in_words(self.profile, self.n_files)]
         return "\n".join(told)
+
+    def _place(self) -> tuple[str, str]:
+        """Return what the output is, and where."""
+        # Its name need not be valid text, which a strict console would refuse.
+        output = os.fsencode(self.output).decode(errors="backslashreplace")
+        if self.n_parts is None:
+            return "table", f"{output} (unchanged)" if self.unchanged else output
+        done = "unchanged" if self.unchanged else f"{self.n_parts_written:,} written"
+        return "dataset", f"{output}/ ({self.n_parts:,} part{'s' * (self.n_parts > 1)}, {done})"
 
     def as_json(self) -> str:
         """Return the summary as a JSON object, with `images_per_second` and `error_rate`."""
@@ -92,20 +101,22 @@ def check_summary_file(path: str | None, images: Path | str, output: Path | str)
     path : str or None
         The file, `CONSOLE`, or None for none.
     images, output : Path or str
-        The scanned folder and the scored table.
+        The scanned folder and the scored table or dataset.
 
     Raises
     ------
     UsageError
-        If it is the table, lies among the images, is a folder, or its folder does not exist.
+        If it is the table, lies in the dataset or among the images, is a folder, or its folder does
+        not exist.
     """
     if path in (None, CONSOLE):
         return
     file, table, folder = (Path(os.path.realpath(each)) for each in (path, output, images))
     if file.is_dir() or not file.parent.is_dir():
         raise UsageError(f"{path}: is a folder or lies in none; name a file for the summary")
-    if file == table:
-        raise UsageError(f"{path}: is the table; name another file for the summary")
+    if file.is_relative_to(table):
+        what = "is the table" if file == table else "lies in the dataset"
+        raise UsageError(f"{path}: {what}; name another file for the summary")
     if file.is_relative_to(folder):
         raise UsageError(f"{path}: lies among the images; name a file elsewhere for the summary")
 

@@ -39,8 +39,8 @@ def test_a_folder_becomes_a_table_and_a_summary(fitted, run_flow, tmp_path: Path
 
     assert done.returncode == 3  # done, but one file could not be read
     assert done.stderr == ""
-    for said in ["21 rows", "ok ", "error 1", "images/s", "mnist@pretrained", "out.parquet"]:
-        assert said in done.stdout.replace("21, 21 rows", "21 rows")
+    for said in ["21 in 21 rows", "ok ", "error 1", "images/s", "mnist@pretrained", "out.parquet"]:
+        assert said in done.stdout
     table = pd.read_parquet(tmp_path / "out.parquet").set_index("path")
     assert len(table) == 21
     assert table.loc["notes.txt", "status"] == "error"
@@ -72,9 +72,11 @@ def test_too_many_errors_fail_the_flow_and_a_summary_is_left(
         states = [state for (state,) in database.execute("select state_type from flow_run")]
     assert "FAILED" in states
 
-    options[3] = "0.5"
-    again = run_flow(*options, "--fresh", "--keep-removed")
+    options[1], options[3] = "scored/", "0.5"
+    again = run_flow(*options, "--fresh", "--keep-removed", "--partition-by", "day")
     assert (again.returncode, again.stderr) == (0, "")
+    assert "scored/ (1 part, 1 written)" in again.stdout
+    assert len(list(tmp_path.glob("scored/added_on=*/part-*.parquet"))) == 1
 
 
 @pytest.mark.parametrize(

@@ -9,46 +9,16 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from scoring_support import frame_of, same_rows
+from scoring_support import FailsOnce, frame_of, same_rows
 from support import change_manifest
 
 from digitflow.errors import BundleError, OutputError, in_one_line
 from digitflow.scoring import folder, plan, shard, workers
 from digitflow.scoring.folder import score_folder
-
-
-class FailsOnce:
-    """Stands for a function of `os`, and fails the n-th time it is called."""
-
-    def __init__(self, function: Callable, number: int, code: int):
-        self.function, self.number, self.code = function, number, code
-        self.calls = 0
-
-    def __call__(self, *arguments: object, **options: object) -> object:
-        self.calls += 1
-        if self.calls == self.number:
-            raise OSError(self.code, os.strerror(self.code))
-        return self.function(*arguments, **options)
-
-    def put_in(self, name: str, patch: pytest.MonkeyPatch) -> None:
-        if name != "write":
-            patch.setattr(os, name, self)
-            return
-        failing, open_other = self, Path.open
-
-        class Stream(io.FileIO):
-            def write(self, content: bytes) -> int:
-                return failing(self, content)
-
-        def open_path(path: Path, mode: str = "r", **options: object) -> io.IOBase:
-            return Stream(path, mode) if mode == "wb" else open_other(path, mode, **options)
-
-        patch.setattr(Path, "open", open_path)
 
 
 @pytest.fixture

@@ -66,7 +66,7 @@ def test_the_summary_counts_what_the_table_holds(images: Path, output: Path) -> 
 def test_the_summary_in_words_tells_what_an_operator_asks(images: Path, output: Path) -> None:
     summary = score_folder(images, output)
     words = summary.in_words()
-    assert words.startswith("files    15, 15 rows\nstatus   blank 1, error 5, ")
+    assert words.startswith("files    15 in 15 rows\nstatus   blank 1, error 5, ")
     assert "truncated 1, unsupported_format 1" in words
     assert f"{summary.model}@{summary.version} ({summary.model_id[:12]})" in words
     assert words.endswith(f"table    {output}")

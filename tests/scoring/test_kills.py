@@ -3,15 +3,18 @@
 import io
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from PIL import Image
-from scoring_support import same_rows, settle
+from scoring.scored_datasets import parts_of, rows_of
+from scoring_support import MOMENTS, frame_of, same_rows, settle
 
 from digitflow.drawing import draw_digits
 
@@ -19,9 +22,10 @@ from digitflow.drawing import draw_digits
 SMALL = """
 import sys
 from digitflow import cli
-from digitflow.scoring import plan, workers
+from digitflow.scoring import growing, plan, workers
 
 plan.SHARD_FILES = 16
+growing.PART_FILES = growing.DEALT_FILES = 20
 workers._ALONE_SHARDS = 2
 sys.exit(cli.main())
 """
@@ -75,8 +79,14 @@ class Killing:
             except subprocess.TimeoutExpired:
                 run.kill()
         if self.output.exists():
-            same_rows(self.output, self.expected)
+            self.check_visible()
         return run.returncode == -signal.SIGKILL
+
+    def check_visible(self) -> None:
+        same_rows(self.output, self.expected)
+
+    def discard(self) -> None:
+        self.output.unlink()
 
     def kill(self, times: int, moments: random.Random) -> None:
         """Kill runs, each of which goes on where the last one was, until so many have died."""
@@ -85,11 +95,34 @@ class Killing:
             if self.is_killed(moments.uniform(0, self.seconds), *options):
                 killed, options = killed + 1, []
             elif moments.random() < 0.5:
-                self.output.unlink()
+                self.discard()
             else:
                 options = ["--fresh"]
         self.finish()
-        same_rows(self.output, self.expected)
+        self.check_visible()
+
+
+class KillingDataset(Killing):
+    """The same for a dataset: it may grow part by part, but no row is ever twice or wrong."""
+
+    def __init__(self, command: list[str], images: Path, output: Path, repository: Path):
+        super().__init__(command, images, output, repository)
+        self.command[-1] = f"{output}/"
+
+    def check_visible(self) -> None:
+        expected = frame_of(self.expected).drop(columns=MOMENTS).set_index("path")
+        if parts_of(self.output):
+            found = rows_of(self.output).drop(columns=MOMENTS).set_index("path")
+            there = expected.loc[found.index]
+            pd.testing.assert_frame_equal(found, there, check_dtype=False)
+
+    def discard(self) -> None:
+        shutil.rmtree(self.output)
+
+    def finish(self, *options: str) -> None:
+        super().finish(*options)
+        if self.output.is_dir():
+            assert len(rows_of(self.output)) == len(frame_of(self.expected))
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
@@ -103,6 +136,15 @@ def test_killed_runs_end_as_an_undisturbed_one(
     killing.kill(5, random.Random(int(workers)))
 
 
+def test_killed_runs_over_a_dataset_end_as_an_undisturbed_one(
+    tmp_path: Path, output: Path, repository: Path
+) -> None:
+    images = tmp_path / "images"
+    make_images(images, 300)
+    command = [sys.executable, "-c", SMALL]
+    KillingDataset(command, images, output, repository).kill(4, random.Random(3))
+
+
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 def test_200_killed_runs_over_20_000_images(tmp_path: Path, output: Path, repository: Path) -> None:
@@ -110,3 +152,12 @@ def test_200_killed_runs_over_20_000_images(tmp_path: Path, output: Path, reposi
     make_images(images, 20_000)
     killing = Killing([sys.executable, "-m", "digitflow"], images, output, repository)
     killing.kill(200, random.Random(0))
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_100_killed_runs_over_a_dataset(tmp_path: Path, output: Path, repository: Path) -> None:
+    images = tmp_path / "images"
+    make_images(images, 2_000)
+    command = [sys.executable, "-c", SMALL]
+    KillingDataset(command, images, output, repository).kill(100, random.Random(4))

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from digitflow.errors import OutputError, UnknownModelError, UsageError
+from digitflow.scoring.dataset import Dataset
 from digitflow.scoring.request import check_request
 
 
@@ -64,12 +65,15 @@ def test_the_output_must_be_a_place_for_a_table(images: Path, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("end", ["/", "//", "/."])
-def test_an_output_that_is_written_as_a_folder_does_not_become_a_file(
+def test_an_output_that_is_written_as_a_folder_is_a_dataset(
     images: Path, tmp_path: Path, end: str
 ) -> None:
-    with pytest.raises(OutputError, match="only one file; leave out the slash at its end"):
-        check_request(images, f"{tmp_path}/out.parquet{end}")
-    with pytest.raises(OutputError, match=f"as {images}/out.parquet$"):
+    request = check_request(images, f"{tmp_path}/out{end}")
+    assert request.dataset == Dataset(tmp_path / "out")
+    assert request.output == tmp_path / "out"
+    assert check_request(images, f"{tmp_path}/out").dataset is None
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["images"]
+    with pytest.raises(OutputError, match=r"holds a\.png, which is no part"):
         check_request(images, f"{images}{end}")
 
 
