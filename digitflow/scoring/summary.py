@@ -18,7 +18,7 @@ CONSOLE = "-"
 class ScoreSummary:
     """What a run did, and what its table holds."""
 
-    output: Path  # the scored table
+    output: Path | str  # the scored table; text where it is in a store
     run_id: str
     model: str  # name
     version: str
