@@ -39,7 +39,7 @@ def shared_data() -> Path:
 def own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Point data, reports and models at folders of this test alone."""
     folder = tmp_path_factory.mktemp("work")
-    for name in ("data", "prepared", "reports", "models"):
+    for name in ("cache", "data", "prepared", "reports", "models"):
         monkeypatch.setenv(f"DIGITFLOW_{name.upper()}", str(folder / name))
 
 

@@ -102,10 +102,11 @@ def reading_ahead(folder: StorePath, files: Sequence[Found]) -> Iterator[Reader]
         At the end, if the store stopped answering.
     """
     silence = _Silence()
+    store = filesystem_of(folder)  # made once, not by each thread
     pool = ThreadPoolExecutor(READERS)
     wanted = [found for found in files if not found.problem]
     waiting: list[Future[tuple[bytes, int | None]]] = [
-        pool.submit(_read, folder, found, silence) for found in wanted
+        pool.submit(_read, store, folder.key, found, silence) for found in wanted
     ]
     waiting.reverse()
 
@@ -140,12 +141,12 @@ class _Silence:
                 self._in_a_row = 0 if answered else self._in_a_row + 1
 
 
-def _read(folder: StorePath, found: Found, silence: _Silence) -> tuple[bytes, int | None]:
+def _read(store: Any, base: str, found: Found, silence: _Silence) -> tuple[bytes, int | None]:
     """Return the content and the time of change (ns) of an object."""
     if silence.is_final:
         raise ImageError("unreadable", "the store answers no more; run again when it does")
     try:
-        content, time = _read_whole(folder, found)
+        content, time = _read_whole(store, f"{base}/{found.path.decode()}", found)
     except ImageError:
         silence.note(True)
         raise
@@ -166,16 +167,14 @@ def _read(folder: StorePath, found: Found, silence: _Silence) -> tuple[bytes, in
     return content, time
 
 
-def _read_whole(folder: StorePath, found: Found) -> tuple[bytes, int | None]:
-    files = filesystem_of(folder)
-    key = f"{folder.key}/{found.path.decode()}"
-    with files.open_input_file(key) as stream:
+def _read_whole(store: Any, key: str, found: Found) -> tuple[bytes, int | None]:
+    with store.open_input_file(key) as stream:
         size = stream.size()
         check_bytes(size)
         facts = stream.metadata()
         content = stream.read(size) if size else b""
     is_whole = len(content) == size
-    if not (is_whole and (_is_md5(facts.get("ETag"), content) or _facts_now(files, key) == facts)):
+    if not (is_whole and (_is_md5(facts.get("ETag"), content) or _facts_now(store, key) == facts)):
         raise ImageError(
             "changed_while_reading", "changed while it was read; run again when it is done"
         )
@@ -194,8 +193,8 @@ def _is_md5(tag: bytes | None, content: bytes) -> bool:
     return tag is not None and tag.strip(b'"') == digest.encode()
 
 
-def _facts_now(files: Any, key: str) -> dict[str, bytes]:
-    with files.open_input_file(key) as stream:
+def _facts_now(store: Any, key: str) -> dict[str, bytes]:
+    with store.open_input_file(key) as stream:
         facts: dict[str, bytes] = stream.metadata()
     return facts
 

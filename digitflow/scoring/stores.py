@@ -1,6 +1,6 @@
 """Places in object stores, by `s3://` URIs, and how to reach them.
 
-pyarrow's file systems are imported only here, and only once a URI is met: local folders never pay.
+Nothing is set up before a URI is met: local folders never pay.
 """
 
 import os
@@ -175,6 +175,8 @@ def _check(place: StorePath, fragment: str) -> None:
         raise UsageError(
             f"s3://{place.key}: no option {unknown[0]!r}; there are {', '.join(_OPTIONS)}"
         )
+    if dict(place.options).get("scheme", "https") not in ("http", "https"):
+        raise UsageError(f"s3://{place.key}: scheme is http or https")
     if not place.bucket or "/" in place.bucket:
         raise UsageError("s3://…: names no bucket; give s3://bucket/folder")
     if fragment:
