@@ -58,7 +58,7 @@ class ObjectStore:
     def get(self, key: str) -> bytes:
         return self.client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
 
-    def keys(self) -> list[str]:
+    def list_keys(self) -> list[str]:
         listed = self.client.list_objects_v2(Bucket=self.bucket)
         return [each["Key"] for each in listed.get("Contents", [])]
 
@@ -95,8 +95,8 @@ def serving(folder: Path) -> Iterator[Callable[[str], ObjectStore]]:
 class Faults:
     """Stands before a server's application, and does what the fault file says.
 
-    `status` and `code` answer with an error; `fifo` opens a named pipe for writing, which blocks
-    until somebody reads it, and then answers so; `together` serves requests only once so many wait.
+    `status` and `code` answer with an error; `fifo` serves a request once somebody reads a named
+    pipe; `together` serves requests once so many wait.
     """
 
     def __init__(self, application: Callable[..., Any], fault: Path):
@@ -117,6 +117,7 @@ class Faults:
             return self.application(environ, start_response)
         if "fifo" in fault:
             Path(fault["fifo"]).write_text("reached")
+            return self.application(environ, start_response)
         body = f"<Error><Code>{fault['code']}</Code><Message>so be it</Message></Error>".encode()
         headers = [("Content-Type", "text/xml"), ("Content-Length", str(len(body)))]
         start_response(f"{fault['status']} Error", headers)

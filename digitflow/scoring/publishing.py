@@ -232,7 +232,7 @@ def _publish(place: StorePath, table: Path, origin: list[str] | None) -> None:
         now = _origin(place)
         if now is None or now[0] != str(table.stat().st_size):
             raise OutputError(f"{place}: the store has not taken all of it; run again")
-    except DigitflowError as error:
+    except BaseException as error:
         error.add_note("the table is kept: the same command without --fresh uploads it")
         raise
 
@@ -273,6 +273,7 @@ def _told_as(place: StorePath, table: Path) -> Iterator[None]:
     try:
         yield
     except DigitflowError as error:
-        known_as = f"{place} (made in {table.parent})"
+        is_local = isinstance(error, OutputError)  # a full disk, say, which is not the store's
+        known_as = f"{place} (made in {table.parent})" if is_local else str(place)
         error.args = (str(error).replace(os.fspath(table), known_as),)
         raise
