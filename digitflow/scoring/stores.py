@@ -23,9 +23,13 @@ ATTEMPTS = 3
 _OPTIONS = ("endpoint_override", "region", "scheme", "tls_ca_file_path")
 
 #: With these in the environment nobody needs to be asked where a bucket lies.
-_REGION_KNOWN = ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3")
+_REGION_KNOWN = ("AWS_REGION", "AWS_DEFAULT_REGION")
+
+#: Where the store is, unless the URI tells; the first that is set.
+_ENDPOINT = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_HOST = re.compile(r"([\w.-]+|\[[0-9A-Fa-f:.]+\])(:\d+)?")
 _FAILURE = re.compile(r"AWS Error (\w+) during \w+ operation: (?:curlCode: \d+, ([^;]*))?")
 
 _NEEDS_KEYS = (
@@ -94,6 +98,8 @@ def parse_uri(uri: str) -> StorePath:
     user, has_user, bucket = parts.netloc.rpartition("@")
     key_id, _, secret = user.partition(":")
     path = unquote(parts.path).strip("/")
+    if "endpoint_override" not in options:
+        options |= _endpoint_of_environment()
     place = StorePath(
         f"{bucket}/{path}" if path else bucket,
         tuple(sorted(options.items())),
@@ -169,6 +175,18 @@ def failure_of(error: Exception) -> tuple[str | None, str | None]:
     return code, network
 
 
+def _endpoint_of_environment() -> dict[str, str]:
+    """Return the options that AWS's own variables stand for.
+
+    The SDK reads them too, but would put the bucket's name before the host's.
+    """
+    url = next(filter(None, map(os.environ.get, _ENDPOINT)), None)
+    if url is None:
+        return {}
+    parts = urlsplit(url)
+    return {"endpoint_override": parts.netloc.rpartition("@")[2], "scheme": parts.scheme}
+
+
 def _check(place: StorePath, fragment: str) -> None:
     unknown = [name for name, _ in place.options if name not in _OPTIONS]
     if unknown:
@@ -177,6 +195,8 @@ def _check(place: StorePath, fragment: str) -> None:
         )
     if dict(place.options).get("scheme", "https") not in ("http", "https"):
         raise UsageError(f"s3://{place.key}: scheme is http or https")
+    if not _HOST.fullmatch(dict(place.options).get("endpoint_override", "localhost")):
+        raise UsageError(f"s3://{place.key}: endpoint_override is a host, perhaps with :port")
     if not place.bucket or "/" in place.bucket:
         raise UsageError("s3://…: names no bucket; give s3://bucket/folder")
     if fragment:

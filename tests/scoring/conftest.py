@@ -1,14 +1,11 @@
 """What the tests of whole folders share."""
 
-import itertools
 import os
 import shutil
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from object_store import ObjectStore, serving
 from PIL import Image
 from scoring_support import settle
 from support import change_manifest
@@ -50,26 +47,3 @@ def other_model(tmp_path: Path) -> Path:
     folder = shutil.copytree(find_model(None), tmp_path / "mnist" / "other")
     change_manifest(folder, version="other")
     return folder
-
-
-@pytest.fixture(scope="session")
-def store_server(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Callable[[str], ObjectStore]]:
-    with serving(tmp_path_factory.mktemp("server")) as new_bucket:
-        yield new_bucket
-
-
-_numbers = itertools.count()
-
-
-@pytest.fixture
-def store(
-    store_server: Callable[[str], ObjectStore], monkeypatch: pytest.MonkeyPatch
-) -> ObjectStore:
-    """An empty bucket, and the credentials for it in the environment."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    return store_server(f"bucket-{next(_numbers)}")

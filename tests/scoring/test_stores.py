@@ -53,6 +53,15 @@ def test_options_and_credentials_are_read():
     assert place.credentials == ("key", "a/b@")
 
 
+def test_the_endpoint_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://host:9000")
+
+    assert parse_uri("s3://bucket/x") == parse_uri(
+        "s3://bucket/x?endpoint_override=host:9000&scheme=http"
+    )
+    assert str(parse_uri("s3://bucket/x?endpoint_override=other")).endswith("=other")
+
+
 def test_the_text_of_a_place_tells_the_store_but_no_secret():
     place = parse_uri(f"s3://key:{SECRET}@bucket/x?scheme=http&endpoint_override=host:9000")
 
@@ -72,6 +81,7 @@ def test_the_text_of_a_place_tells_the_store_but_no_secret():
         (f"s3://key:{SECRET}@bucket/x?{SECRET}", "is no valid URI"),
         (f"s3://key:{SECRET}@[bucket/x", "is no valid URI"),
         (f"s3://key:{SECRET}@bucket/x?scheme={SECRET}", "scheme is http or https"),
+        (f"s3://bucket/x?endpoint_override=key:{SECRET}@host", "endpoint_override is a host"),
         (f"s3://key:{SECRET}@bucket/x#1", "write # in a key as %23"),
         (f"s3://key:{SECRET}@bucket/x//y", "out of reach"),
         (f"s3://key:{SECRET}@bucket/../y", "out of reach"),
