@@ -94,21 +94,16 @@ def staged(place: StorePath) -> Iterator[Path]:
         with _as_output_error(table):
             folder.parent.mkdir(parents=True, exist_ok=True)
         lock = locked(folder, place)
-        of_use = False
+        is_done = False
         try:
             with _as_output_error(table):
                 origin, copy = _fetch(place, table, record)
-            try:
-                yield table
-            except BaseException:
-                of_use = _signature(table) != copy or any(folder.glob(".*.digitflow"))
-                raise
+            yield table
             if _signature(table) != copy:
-                of_use = True
                 _publish(place, table, origin)
-                of_use = False
+            is_done = True
         finally:
-            if not of_use:
+            if is_done or not _is_of_use(table, record):
                 shutil.rmtree(folder, ignore_errors=True)
             os.close(lock)
 
@@ -153,6 +148,13 @@ def _fetch(place: StorePath, table: Path, record: Path) -> tuple[Any, Any]:
         known = {"origin": origin, "copy": _signature(table)}
         write_text(record, json.dumps(known))
     return origin, known["copy"]
+
+
+def _is_of_use(table: Path, record: Path) -> bool:
+    """Tell whether there are parts of an unfinished run, or a table that was not uploaded."""
+    known = _read(record)
+    is_new = known is not None and _signature(table) not in (None, known["copy"])
+    return is_new or any(table.parent.glob(".*.digitflow"))
 
 
 def _read(record: Path) -> Any:

@@ -17,7 +17,7 @@ from pyarrow import parquet
 from scoring_support import same_rows
 
 from digitflow.errors import OutputError, UsageError, in_one_line
-from digitflow.scoring import publishing, stores
+from digitflow.scoring import folder, publishing, stores
 from digitflow.scoring.folder import score_folder
 from digitflow.scoring.publishing import outlined, staged
 from digitflow.scoring.scored import read_facts
@@ -183,9 +183,37 @@ def test_a_table_that_could_not_be_uploaded_is_uploaded_by_the_next_run(
     assert store.list_keys() == []
     assert left_in_cache() == ["origin.json", "table.parquet"]
 
+    with (
+        store.failing("HEAD", status=403, code="AccessDenied"),
+        pytest.raises(OutputError, match="access is denied"),
+    ):
+        score_folder(images, store.uri(TABLE))
     second = score_folder(images, store.uri(TABLE))
 
     assert second.n_kept > 0
+    same_rows(fetched(), expected)
+    assert left_in_cache() == []
+
+
+def test_a_run_that_was_stopped_is_taken_up(
+    store: ObjectStore,
+    images: Path,
+    expected: Path,
+    fetched: Callable[[], Path],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    with monkeypatch.context() as patch:
+        patch.setattr(folder, "assembled", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            score_folder(images, store.uri(TABLE), workers=1)
+    with (
+        store.failing("HEAD", status=403, code="AccessDenied"),
+        pytest.raises(OutputError, match="access is denied"),
+    ):
+        score_folder(images, store.uri(TABLE))
+    summary = score_folder(images, store.uri(TABLE))
+
+    assert summary.n_resumed > 0
     same_rows(fetched(), expected)
     assert left_in_cache() == []
 
