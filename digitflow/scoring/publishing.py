@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, TypeVar, cast
 
 import pyarrow as pa
 from pyarrow import parquet
@@ -19,7 +19,7 @@ from pyarrow import parquet
 from digitflow.errors import DigitflowError, OutputError
 from digitflow.files import replacing, why_not_written, write_text
 from digitflow.scoring.scored import read_facts
-from digitflow.scoring.stores import StorePath, filesystem_of, is_uri, parse_uri, why
+from digitflow.scoring.stores import StorePath, failure_of, filesystem_of, is_uri, parse_uri, why
 from digitflow.scoring.summary import ScoreSummary
 from digitflow.scoring.working import locked
 from digitflow.settings import cache_folder
@@ -30,25 +30,22 @@ _CHUNK_BYTES = 64 * 2**20
 #: What tells a version of an object from another, beside its size.
 _VERSION = ("ETag", "Last-Modified")
 
-_Options = ParamSpec("_Options")
-_Score = Callable[Concatenate[Path | str, Path | str, _Options], ScoreSummary]
+_Score = TypeVar("_Score", bound=Callable[..., ScoreSummary])
 
 
-def publishing(score: _Score[_Options]) -> _Score[_Options]:
+def publishing(score: _Score) -> _Score:
     """Let a function that scores a folder into a local table take the URI of a table too."""
 
     @wraps(score)
-    def scored(
-        images: Path | str, output: Path | str, *args: _Options.args, **options: _Options.kwargs
-    ) -> ScoreSummary:
+    def scored(images: Path | str, output: Path | str, **options: Any) -> ScoreSummary:
         if not is_uri(output):
-            return score(images, output, *args, **options)
+            return score(images, output, **options)
         place = checked_output(images, output)
         with staged(place) as table:
-            summary = score(images, table, *args, **options)
+            summary = score(images, table, **options)
         return replace(summary, output=str(place))
 
-    return scored
+    return cast(_Score, scored)
 
 
 def checked_output(images: Path | str, output: Path | str) -> StorePath:
@@ -195,7 +192,9 @@ def _write_outline(place: StorePath, outline: Path) -> None:
     with _store_answers(place), filesystem_of(place).open_input_file(place.key) as stream:
         try:
             schema = parquet.ParquetFile(stream).schema_arrow
-        except pa.ArrowInvalid:
+        except (pa.ArrowException, OSError) as error:
+            if failure_of(error)[0]:
+                raise
             schema = pa.schema([])
     with outline.open("wb") as sink:
         parquet.ParquetWriter(sink, schema).close()

@@ -129,6 +129,7 @@ def test_from_a_store_to_a_store(
     [
         ("notes.txt", "exists and is not a scored table"),
         ("other.parquet", "exists and is not a scored table"),
+        ("damaged", "exists and is not a scored table"),
         ("tables", "is a folder; name a table in it"),
         ("tables/", "a table is one object"),
         ("", "a table is one object"),
@@ -138,7 +139,8 @@ def test_what_is_no_table_is_left_as_it_is(
     key: str, words: str, store: ObjectStore, images: Path, tmp_path: Path
 ):
     parquet.write_table(pa.table({"x": pa.array([1])}), tmp_path / "other.parquet")
-    others = {"notes.txt": b"mine", "other.parquet": (tmp_path / "other.parquet").read_bytes()}
+    other = (tmp_path / "other.parquet").read_bytes()
+    others = {"notes.txt": b"mine", "other.parquet": other, "damaged": b"PAR1" + other[-40:]}
     store.put({**others, "tables/x": b"mine"})
 
     with pytest.raises(OutputError, match=words) as refused:
