@@ -36,6 +36,12 @@ def models_folder() -> Path:
     return Path(os.environ.get("DIGITFLOW_MODELS") or "models")
 
 
+def cache_folder() -> Path:
+    """Return where what can be made again is kept: `DIGITFLOW_CACHE`, or the user's own cache."""
+    users = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+    return Path(os.environ.get("DIGITFLOW_CACHE") or users / "digitflow").expanduser()
+
+
 def shipped_models_folder() -> Path:
     """Return the folder of the bundle that comes with digitflow, in a wheel or in a checkout."""
     package = Path(__file__).resolve().parent

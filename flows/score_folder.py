@@ -14,7 +14,9 @@ from prefect.artifacts import create_markdown_artifact
 from digitflow.commands.score import add_score_arguments, score_exit_code, tell_summary
 from digitflow.errors import UsageError
 from digitflow.scoring.folder import score_folder
+from digitflow.scoring.publishing import outlined
 from digitflow.scoring.request import check_request
+from digitflow.scoring.stores import refuse_secrets
 from digitflow.scoring.summary import ScoreSummary, check_summary_file
 
 
@@ -56,6 +58,8 @@ def score_images(
     With `max_error_rate`, the run fails where a larger share of the files cannot be read; the
     table is complete all the same.
     """
+    for place in (images, output):
+        refuse_secrets(place)
     check_summary_file(summary, images, output)
     done = score(
         images,
@@ -101,15 +105,18 @@ def main() -> None:
 
     def checked_run() -> ScoreSummary:
         # Before Prefect's server is started: what cannot work is said at once.
-        check_request(
-            options.images,
-            options.output,
-            options.model,
-            options.workers,
-            multi=options.multi,
-            keep_removed=options.keep_removed,
-            partition_by=options.partition_by,
-        )
+        for place in (options.images, options.output):
+            refuse_secrets(place)
+        with outlined(options.images, options.output) as output:
+            check_request(
+                options.images,
+                output,
+                options.model,
+                options.workers,
+                multi=options.multi,
+                keep_removed=options.keep_removed,
+                partition_by=options.partition_by,
+            )
         check_summary_file(options.summary, options.images, options.output)
         for path in (options.images, options.output):
             _check_text(path)

@@ -1,10 +1,13 @@
 """What every test may use: the shared data, and folders of its own for what is written."""
 
+import itertools
 import os
 import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from object_store import ObjectStore, serving
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -39,7 +42,7 @@ def shared_data() -> Path:
 def own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Point data, reports and models at folders of this test alone."""
     folder = tmp_path_factory.mktemp("work")
-    for name in ("data", "prepared", "reports", "models"):
+    for name in ("cache", "data", "prepared", "reports", "models"):
         monkeypatch.setenv(f"DIGITFLOW_{name.upper()}", str(folder / name))
 
 
@@ -87,3 +90,28 @@ def bundle_folder(pristine_bundle: Path, tmp_path: Path) -> Path:
 def prefect_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder for Prefect's database, which the first flow of the session makes."""
     return tmp_path_factory.mktemp("prefect")
+
+
+@pytest.fixture(scope="session")
+def store_server(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[[str], ObjectStore]]:
+    with serving(tmp_path_factory.mktemp("server")) as new_bucket:
+        yield new_bucket
+
+
+_numbers = itertools.count()
+
+
+@pytest.fixture
+def store(
+    store_server: Callable[[str], ObjectStore], monkeypatch: pytest.MonkeyPatch
+) -> ObjectStore:
+    """An empty bucket, and the credentials for it in the environment."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_PROFILE", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    return store_server(f"bucket-{next(_numbers)}")

@@ -21,11 +21,11 @@ def add_score(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 def add_score_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what `digitflow score` and `flows/score_folder.py` have in common."""
     # As text: a path would lose the slash at the end of an output, which makes it a dataset.
-    parser.add_argument("images", help="the folder; sub-folders are included")
+    parser.add_argument("images", help="the folder, or s3://bucket/folder; with sub-folders")
     parser.add_argument(
         "output",
-        help="the Parquet file to write; or a folder, with a slash at its end, for a dataset that "
-        "takes up what is new as new parts",
+        help="the Parquet file to write, or s3://bucket/out.parquet; or a folder, with a slash at "
+        "its end, for a dataset that takes up what is new as new parts",
     )
     parser.add_argument("--model", help="name, name@version or a bundle's folder (default: mnist)")
     parser.add_argument("--workers", type=int, help="processes (default: one for each CPU)")

@@ -134,7 +134,7 @@ def read_content(path: Path | str | bytes, name: str) -> tuple[bytes, int]:
     try:
         return _read_regular_file(path)
     except ImageError as error:
-        raise _named(error, name) from error
+        raise named(error, name) from error
 
 
 def decode_image(
@@ -171,10 +171,10 @@ def decode_image(
         with _quiet(file_format, unpacked):
             pixels, mode, (width, height) = _decode(container, file_format, unpacked)
     except ImageError as error:
-        raise _named(error, name) from error
+        raise named(error, name) from error
     except Exception as error:
         # Pillow's plug-ins raise whatever the bytes lead them to: struct.error, KeyError, ...
-        raise _named(_refusal(error), name) from error
+        raise named(_refusal(error), name) from error
     return ReadImage(
         pixels=pixels,
         width=width,
@@ -302,6 +302,6 @@ def _refusal(error: Exception) -> ImageError:
     return ImageError("unreadable", f"the image is damaged ({what}); save it again")
 
 
-def _named(error: ImageError, name: str) -> ImageError:
+def named(error: ImageError, name: str) -> ImageError:
     # The name as Python writes it, so that one with a line break stays one line.
     return ImageError(error.reason, f"{repr(name)[1:-1]}: {error.message}")

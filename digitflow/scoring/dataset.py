@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 
 from digitflow.errors import OutputError, UsageError
 from digitflow.scoring.scored import read_facts, shown
+from digitflow.scoring.stores import StorePath
 
 #: By what the parts can lie in folders of their own.
 PARTITIONS = ("day",)
@@ -129,7 +130,7 @@ def check_not_within(table: Path) -> None:
 
 
 def read_part_facts(
-    dataset: Dataset, folder: Path, class_names: list[str]
+    dataset: Dataset, folder: Path | StorePath, class_names: list[str]
 ) -> dict[Path, dict[str, Any]]:
     """Return what each part says of its model and run.
 
@@ -137,7 +138,7 @@ def read_part_facts(
     ----------
     dataset : Dataset
         Whose parts.
-    folder : Path
+    folder : Path or StorePath
         The scanned folder.
     class_names : list of str
         The classes of the model that is to score.
@@ -159,7 +160,7 @@ def read_part_facts(
                 f"{part}: is damaged, or no scored table; without it, its images are scored again"
             )
         for what, was, would_be in [
-            ("folder", facts.get("run", {}).get("folder"), os.fspath(folder)),
+            ("folder", facts.get("run", {}).get("folder"), str(folder)),
             ("classes", facts.get("model", {}).get("class_names"), class_names),
         ]:
             if was != would_be:

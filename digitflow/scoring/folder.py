@@ -1,6 +1,5 @@
 """A whole folder of images, scored into one table."""
 
-import os
 import secrets
 import sys
 import time
@@ -17,6 +16,7 @@ from digitflow.scoring.assembling import assembled
 from digitflow.scoring.growing import count_rows, grow, remove_parts
 from digitflow.scoring.known import SCORED, Comparison, Source, tells_its_files
 from digitflow.scoring.plan import Shard, plan_shards
+from digitflow.scoring.publishing import publishing
 from digitflow.scoring.request import Request, check_request, identity_in, read_earlier
 from digitflow.scoring.scored import is_whole
 from digitflow.scoring.shard import ShardOptions, ShardSummary
@@ -27,6 +27,7 @@ from digitflow.scoring.workers import Job, score_shards
 from digitflow.scoring.working import Begun, begin, working_folder
 
 
+@publishing
 def score_folder(
     images: Path | str,
     output: Path | str,
@@ -56,12 +57,12 @@ def score_folder(
     Parameters
     ----------
     images : Path or str
-        The folder. Sub-folders are included, names that begin with a dot are not, links are not
-        followed.
+        The folder, or the URI of one in a store (``s3://bucket/scans``). Sub-folders are included,
+        names that begin with a dot are not, links are not followed.
     output : Path or str
-        The Parquet file. An earlier scored table is replaced; anything else is refused. Text that
-        ends in a slash is the folder of a dataset, and so is a folder that is one already. A
-        `Path` cannot end in a slash: for a new dataset, give text.
+        The Parquet file, or the URI of one in a store. An earlier scored table is replaced;
+        anything else is refused. Text that ends in a slash is the folder of a dataset, and so is a
+        folder that is one already. A `Path` cannot end in a slash: for a new dataset, give text.
     model : str, optional
         A model's name, `name@version`, or a bundle's folder. Default: `settings.DEFAULT_MODEL`.
     workers : int, optional
@@ -131,7 +132,7 @@ def score_folder(
         begun = begin(work, request.identity, fresh, is_part)
         comparison, unreadable = _comparison(request, begun, work)
         stopwatch.lap("plan")
-        shards = plan_shards(os.fsencode(request.images), comparison.unknown(request.found))
+        shards = plan_shards(request.folder, comparison.unknown(request.found))
         job = Job(options, begun.parts, request.workers)
         with closing(_with_progress(job, stopwatch.taking("plan", shards), progress)) as finished:
             done = sorted(finished, key=lambda summary: summary.number)

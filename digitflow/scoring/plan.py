@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from digitflow.errors import ImageError, UsageError
+from digitflow.scoring.stores import StorePath
 
 #: Files in a shard, at most: enough to make the cost of a part small, few enough to keep every
 #: core busy to the end.
@@ -21,6 +22,9 @@ FIRST_SHARD_FILES = 64
 
 #: Bytes in a shard: a few seconds of work where the images are photographs.
 SHARD_BYTES = 4 * 2**20
+
+#: The same for objects in a store, which are read ahead: all of them may be in memory at once.
+OBJECT_SHARD_BYTES = 32 * 2**20
 
 _WHAT_IT_IS = {
     stat.S_IFLNK: "a symbolic link, and links are not followed",
@@ -45,17 +49,17 @@ class Shard:
     """A run of files that one worker scores into one part of the table."""
 
     number: int  # its place in the plan, from 0
-    folder: bytes  # the scanned folder
+    folder: bytes | StorePath  # the scanned folder
     files: list[Found]  # in plan order
     size: int = 0  # bytes of all files
 
 
-def plan_shards(folder: bytes, found: Iterable[Found]) -> Iterator[Shard]:
+def plan_shards(folder: bytes | StorePath, found: Iterable[Found]) -> Iterator[Shard]:
     """Cut what was found in a folder into shards, one at a time.
 
     Parameters
     ----------
-    folder : bytes
+    folder : bytes or StorePath
         The folder.
     found : iterable of Found
         What is to be scored, in the order of `walk`.
@@ -63,15 +67,17 @@ def plan_shards(folder: bytes, found: Iterable[Found]) -> Iterator[Shard]:
     Yields
     ------
     Shard
-        At most `SHARD_FILES` files; fewer at first, and where they come to `SHARD_BYTES`.
+        At most `SHARD_FILES` files; fewer at first, and where they come to `SHARD_BYTES`, or
+        `OBJECT_SHARD_BYTES` in a store.
     """
     number, size = 0, 0
+    most_bytes = SHARD_BYTES if isinstance(folder, bytes) else OBJECT_SHARD_BYTES
     files: list[Found] = []
     for each in found:
         files.append(each)
         size += each.size_bytes or 0
         most = min(SHARD_FILES, FIRST_SHARD_FILES << min(number, 20))
-        if len(files) >= most or size >= SHARD_BYTES:
+        if len(files) >= most or size >= most_bytes:
             yield Shard(number, folder, files, size)
             number, size, files = number + 1, 0, []
     if files:

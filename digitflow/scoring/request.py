@@ -20,6 +20,7 @@ from digitflow.scoring.dataset import (
 )
 from digitflow.scoring.plan import Found, walk
 from digitflow.scoring.scored import has_columns, read_facts
+from digitflow.scoring.stores import StorePath, is_uri, parse_uri
 from digitflow.scoring.table import FORMAT_VERSION
 
 
@@ -27,7 +28,7 @@ from digitflow.scoring.table import FORMAT_VERSION
 class Request:
     """A run that can begin."""
 
-    images: Path  # the folder, absolute
+    images: Path | StorePath  # the folder, absolute
     output: Path  # the table, or the folder of a dataset, absolute
     bundle: Bundle  # the model
     workers: int  # processes, at least 1
@@ -35,6 +36,11 @@ class Request:
     keep_removed: bool  # rows of files that are gone stay
     found: Iterator[Found]  # the walk, at least one file; to be consumed once
     dataset: Dataset | None = None  # in place of a single table
+
+    @property
+    def folder(self) -> bytes | StorePath:
+        """The folder as shards hold it."""
+        return self.images if isinstance(self.images, StorePath) else os.fsencode(self.images)
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -49,7 +55,7 @@ class Request:
                 "class_names": bundle.class_names,
                 "uncertain_below": bundle.uncertain_below,
             },
-            "run": {"folder": os.fspath(self.images), "multi": self.multi},
+            "run": {"folder": str(self.images), "multi": self.multi},
         }
 
     @property
@@ -89,11 +95,11 @@ def check_request(
     folder, place = _checked_folder(images), _checked_output(output, partition_by)
     dataset, table = (place, place.folder) if isinstance(place, Dataset) else (None, place)
     bundle = load_bundle(find_model(model))
-    inside = os.fsencode(table.relative_to(folder)) if table.is_relative_to(folder) else None
-    found = walk(os.fsencode(folder), skip=inside)
+    found = _walk(folder, table)
     first = next(found, None)
     if first is None:
-        raise UsageError(f"{images}: holds no files (hidden ones are left out); nothing to score")
+        named = folder if is_uri(images) else images
+        raise UsageError(f"{named}: holds no files (hidden ones are left out); nothing to score")
     files = chain([first], found)
     request = Request(folder, table, bundle, workers, multi, keep_removed, files, dataset)
     read_earlier(request)
@@ -143,8 +149,19 @@ def _checked_workers(workers: int | None) -> int:
     return workers
 
 
-def _checked_folder(images: Path | str) -> Path:
+def _walk(folder: Path | StorePath, table: Path) -> Iterator[Found]:
+    if isinstance(folder, StorePath):
+        from digitflow.scoring.objects import walk_objects
+
+        return walk_objects(folder)
+    inside = os.fsencode(table.relative_to(folder)) if table.is_relative_to(folder) else None
+    return walk(os.fsencode(folder), skip=inside)
+
+
+def _checked_folder(images: Path | str) -> Path | StorePath:
     """Return the absolute path of a folder that can be scored."""
+    if is_uri(images):
+        return parse_uri(str(images))
     try:
         folder = Path(os.path.realpath(images, strict=True))
         is_folder = folder.is_dir()

@@ -7,6 +7,7 @@ travels between processes.
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -31,6 +32,9 @@ BLOCK_IMAGES = 128
 _DIGITS = frozenset("0123456789")
 _INT64_MAX = 2**63 - 1
 _Result = TypeVar("_Result")
+
+#: Gives the content and the time of change (ns) of what was found, which messages call by a name.
+_Reader = Callable[[Found, str], tuple[bytes, int | None]]
 
 
 @dataclass(frozen=True)
@@ -125,23 +129,24 @@ def score_files(
     stopwatch.lap("rows")
     digits: list[tuple[Row, np.ndarray]] = []
     of_model_size: list[tuple[Row, np.ndarray]] = []
-    for place, found in enumerate(shard.files):
-        row = rows[place][0]
-        read = _attempt(row, _read, shard.folder, found, row, stopwatch)
-        stopwatch.lap("decode")
-        if read is None:
-            continue
-        # Only what is small is kept: one photograph at a time is in memory.
-        if read.pixels.shape == (IMAGE_SIZE, IMAGE_SIZE):
-            of_model_size.append((row, read.pixels))
-        elif multi:
-            several = _find_several(row, read.pixels, read.scale)
-            rows[place] = [row for row, _ in several] or [row]
-            digits += several
-            stopwatch.lap("normalise")
-        else:
-            digits += _normalise_one(row, read.pixels, read.scale)
-            stopwatch.lap("normalise")
+    with _reading(shard) as read_next:
+        for place, found in enumerate(shard.files):
+            row = rows[place][0]
+            read = _attempt(row, _read, read_next, found, row, stopwatch)
+            stopwatch.lap("decode")
+            if read is None:
+                continue
+            # Only what is small is kept: one photograph at a time is in memory.
+            if read.pixels.shape == (IMAGE_SIZE, IMAGE_SIZE):
+                of_model_size.append((row, read.pixels))
+            elif multi:
+                several = _find_several(row, read.pixels, read.scale)
+                rows[place] = [row for row, _ in several] or [row]
+                digits += several
+                stopwatch.lap("normalise")
+            else:
+                digits += _normalise_one(row, read.pixels, read.scale)
+                stopwatch.lap("normalise")
     for start in range(0, len(of_model_size), BLOCK_IMAGES):
         digits += _normalise_together(of_model_size[start : start + BLOCK_IMAGES])
     stopwatch.lap("normalise")
@@ -191,12 +196,25 @@ def _microseconds(nanoseconds: int | None) -> int | None:
     return nanoseconds // 1000
 
 
-def _read(folder: bytes, found: Found, row: Row, stopwatch: Stopwatch) -> ReadImage:
+@contextmanager
+def _reading(shard: Shard) -> Iterator[_Reader]:
+    """Give what reads the files of a shard, to be called for one after the other."""
+    folder = shard.folder
+    if isinstance(folder, bytes):
+        yield lambda found, name: read_content(folder + b"/" + found.path, name)
+    else:
+        from digitflow.scoring.objects import reading_ahead
+
+        with reading_ahead(folder, shard.files) as read_next:
+            yield read_next
+
+
+def _read(read_next: _Reader, found: Found, row: Row, stopwatch: Stopwatch) -> ReadImage:
     if found.problem:
         raise found.problem
     # Messages name the file as the table does: where the folder lies is nobody's business.
     name = os.fsdecode(found.path)
-    content, modified_at_ns = read_content(folder + b"/" + found.path, name)
+    content, modified_at_ns = read_next(found, name)
     stopwatch.lap("read")
     read = decode_image(content, name, modified_at_ns)
     row.image_width, row.image_height = read.width, read.height

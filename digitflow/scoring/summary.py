@@ -9,6 +9,7 @@ from typing import Any
 from digitflow.errors import UnreadableImagesError, UsageError
 from digitflow.files import write_text
 from digitflow.scoring.stopwatch import profile_in_words
+from digitflow.scoring.stores import is_uri
 
 #: In place of a file's name: standard output.
 CONSOLE = "-"
@@ -18,7 +19,7 @@ CONSOLE = "-"
 class ScoreSummary:
     """What a run did, and what its table holds."""
 
-    output: Path  # the scored table, or the folder of a dataset
+    output: Path | str  # the scored table, or the folder of a dataset; text where it is in a store
     run_id: str
     model: str  # name
     version: str
@@ -109,8 +110,10 @@ def check_summary_file(path: str | None, images: Path | str, output: Path | str)
         If it is the table, lies in the dataset or among the images, is a folder, or its folder does
         not exist.
     """
-    if path in (None, CONSOLE):
+    if path is None or path == CONSOLE:
         return
+    if is_uri(path):
+        raise UsageError("--summary: is no local file; name one, or - for the console")
     file, table, folder = (Path(os.path.realpath(each)) for each in (path, output, images))
     if file.is_dir() or not file.parent.is_dir():
         raise UsageError(f"{path}: is a folder or lies in none; name a file for the summary")

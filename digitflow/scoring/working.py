@@ -13,6 +13,7 @@ from typing import Any
 
 from digitflow.errors import BundleError, OutputError
 from digitflow.files import write_text
+from digitflow.scoring.stores import StorePath
 
 #: How often the folder is made again when it goes before it is locked. Each time but the first,
 #: another run must have ended at that very moment.
@@ -58,7 +59,7 @@ def working_folder(output: Path, fresh: bool = False) -> Iterator[Path]:
         If the folder cannot be made or another run is using it.
     """
     folder = output.with_name(f".{output.name}.digitflow")
-    lock = _locked(folder, output)
+    lock = locked(folder, output)
     try:
         yield folder
     except BaseException as error:
@@ -141,8 +142,14 @@ def _read(record: Path) -> Any:
         return None
 
 
-def _locked(folder: Path, output: Path) -> int:
-    """Make the folder if need be and lock it; return the descriptor that holds the lock."""
+def locked(folder: Path, output: Path | StorePath) -> int:
+    """Make the folder if need be and lock it; return the descriptor that holds the lock.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be made, or another run holds it.
+    """
     for _ in range(_ATTEMPTS):
         lock = _opened(folder, output)
         if lock is not None and _holds(lock, folder, output):
@@ -150,7 +157,7 @@ def _locked(folder: Path, output: Path) -> int:
     raise OutputError(f"{output}: no folder can be made beside it; choose another place")
 
 
-def _opened(folder: Path, output: Path) -> int | None:
+def _opened(folder: Path, output: Path | StorePath) -> int | None:
     """Make and open the folder; return its descriptor, or None where it went in between."""
     try:
         folder.mkdir(exist_ok=True)
@@ -165,7 +172,7 @@ def _opened(folder: Path, output: Path) -> int | None:
         ) from error
 
 
-def _holds(lock: int, folder: Path, output: Path) -> bool:
+def _holds(lock: int, folder: Path, output: Path | StorePath) -> bool:
     """Lock the folder; close it and return False where it is not what lies there any more."""
     held = False
     try:

@@ -5,10 +5,12 @@ import os
 import sqlite3
 import subprocess
 import sys
+from io import BytesIO
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from object_store import ObjectStore
 from PIL import Image
 
 
@@ -103,3 +105,42 @@ def test_a_mistake_is_said_in_one_line_before_anything_starts(
     assert done.stderr.count("\n") == 1
     assert message in done.stderr
     assert [entry.name for entry in tmp_path.iterdir()] == ["images"]
+
+
+def test_a_folder_in_a_store_becomes_a_table_in_it(fitted, run_flow, store: ObjectStore):
+    _, data = fitted
+    for place in range(2):
+        picture = BytesIO()
+        Image.fromarray(data.images[place]).save(picture, "PNG")
+        store.put({f"scans/{place}.png": picture.getvalue()})
+
+    done = run_flow(store.uri("scans"), store.uri("out.parquet"))
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert store.known_as("out.parquet") in done.stdout
+    assert len(pd.read_parquet(BytesIO(store.get("out.parquet")))) == 2
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_credentials_in_a_uri_are_refused_before_prefect_records_them(
+    place: int, run_flow, store: ObjectStore
+):
+    places = [store.uri("scans"), store.uri("out.parquet")]
+    places[place] = store.uri("x", "key:s3cr3t@")
+
+    done = run_flow(*places)
+
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {store.known_as('x')}: Prefect records what its flows")
+    assert "s3cr3t" not in done.stdout + done.stderr
+
+
+def test_a_bad_output_in_a_store_is_told_before_prefect_starts(
+    fitted, run_flow, store: ObjectStore
+):
+    store.put({"scans/a.png": b"x", "notes.txt": b"mine"})
+
+    done = run_flow(store.uri("scans"), store.uri("notes.txt"))
+
+    assert (done.returncode, done.stdout) == (6, "")
+    assert done.stderr.startswith(f"error: {store.known_as('notes.txt')}: exists and is not a")

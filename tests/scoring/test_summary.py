@@ -79,6 +79,7 @@ def test_a_summary_is_kept_away_from_table_and_images(tmp_path: Path) -> None:
         (images / "sub" / "summary.json", "lies among the images"),
         (tmp_path, "is a folder or lies in none"),
         (tmp_path / "missing" / "summary.json", "is a folder or lies in none"),
+        ("s3://key:secret@bucket/summary.json", "^--summary: is no local file"),
     ]:
         with pytest.raises(UsageError, match=why):
             check_summary_file(str(path), images, output)
