@@ -40,6 +40,7 @@ def score_images(
     output: str,
     model: str | None = None,
     workers: int | None = None,
+    dask: str | None = None,
     multi: bool = False,
     fresh: bool = False,
     keep_removed: bool = False,
@@ -58,6 +59,7 @@ def score_images(
         output,
         model=model,
         workers=workers,
+        dask=dask,
         multi=multi,
         fresh=fresh,
         keep_removed=keep_removed,
@@ -100,6 +102,7 @@ def main() -> None:
             options.output,
             options.model,
             options.workers,
+            dask=options.dask,
             multi=options.multi,
             keep_removed=options.keep_removed,
         )

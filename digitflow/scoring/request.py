@@ -11,6 +11,7 @@ from digitflow.errors import OutputError, UsageError
 from digitflow.files import why_not_written
 from digitflow.models.bundle import Bundle, load_bundle
 from digitflow.models.registry import find_model
+from digitflow.scoring.cluster import check_cluster
 from digitflow.scoring.plan import Found, walk
 from digitflow.scoring.scored import has_columns, read_facts
 from digitflow.scoring.table import FORMAT_VERSION
@@ -56,6 +57,7 @@ def check_request(
     model: str | None = None,
     workers: int | None = None,
     *,
+    dask: str | None = None,
     multi: bool = False,
     keep_removed: bool = False,
 ) -> Request:
@@ -63,7 +65,7 @@ def check_request(
 
     Parameters
     ----------
-    images, output, model, workers, multi, keep_removed
+    images, output, model, workers, dask, multi, keep_removed
         As `digitflow.scoring.folder.score_folder` takes them.
 
     Returns
@@ -76,6 +78,8 @@ def check_request(
     UsageError, OutputError, UnknownModelError, BundleError
         As `digitflow.scoring.folder.score_folder` raises them.
     """
+    if dask is not None:
+        check_cluster(dask, workers)
     workers = _checked_workers(workers)
     folder, table = _checked_folder(images), _checked_output(output)
     bundle = load_bundle(find_model(model))

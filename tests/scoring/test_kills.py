@@ -1,6 +1,5 @@
 """`kill -9` at any moment: what is visible is whole, and the next runs end as if nothing were."""
 
-import io
 import os
 import random
 import signal
@@ -10,10 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from PIL import Image
-from scoring_support import same_rows, settle
-
-from digitflow.drawing import draw_digits
+from scoring_support import make_images, same_rows
 
 #: A run as on the command line, with shards small enough that a few hundred images are many.
 SMALL = """
@@ -25,20 +21,6 @@ plan.SHARD_FILES = 16
 workers._ALONE_SHARDS = 2
 sys.exit(cli.main())
 """
-
-
-def make_images(folder: Path, n: int) -> None:
-    """Make `n` small images, one of a hundred of them cut off."""
-    folder.mkdir()
-    contents = []
-    for drawn in draw_digits(20, seed=0)[0]:  # in MNIST's form, and so quickly scored
-        stream = io.BytesIO()
-        Image.fromarray(drawn).save(stream, "PNG")
-        contents.append(stream.getvalue())
-    for number in range(n):
-        content = contents[number % len(contents)]
-        (folder / f"{number:05d}.png").write_bytes(content[:-20] if number % 100 == 7 else content)
-    settle(folder)
 
 
 class Killing:
