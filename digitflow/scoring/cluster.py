@@ -4,12 +4,14 @@ Beside `workers`, which scores them on this machine. Dask takes the shards of a 
 to others. Whatever a cluster may do, a run ends: each wait has its limit, told in `docs`.
 """
 
+import asyncio
 import logging
 import operator
 import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from itertools import chain, islice
@@ -311,11 +313,12 @@ def _connected(address: str) -> Iterator["Client"]:
     from distributed import Client
 
     try:
+        _check_scheduler(address)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of other versions of libraries on the workers
             client = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
     except Exception as error:  # of many kinds: names, certificates, what is no scheduler
-        what = " ".join(str(error).split())[:300] or type(error).__name__
+        what = " ".join(str(error).split())[:300] or "it does not answer"
         raise DigitflowError(
             f"{address}: no Dask scheduler can be reached within {_CONNECT_SECONDS} s ({what}); "
             "start one there: dask scheduler"
@@ -325,6 +328,25 @@ def _connected(address: str) -> Iterator["Client"]:
     finally:
         with suppress(TimeoutError, OSError):
             client.close(timeout=_CONNECT_SECONDS)
+
+
+def _check_scheduler(address: str) -> None:
+    """Ask who answers at an address, before a client is made, which may wait for ever."""
+    from distributed import Security, rpc
+
+    async def asked() -> str:
+        connection = Security().get_connection_args("client")
+        async with rpc(address, connection_args=connection) as there:
+            return str((await there.identity())["type"])
+
+    async def asked_in_time() -> str:
+        return await asyncio.wait_for(asked(), _CONNECT_SECONDS)
+
+    # In a thread of its own: the caller's may have a loop that runs, as in notebooks.
+    with ThreadPoolExecutor(1) as executor:
+        who = executor.submit(asyncio.run, asked_in_time()).result()
+    if who != "Scheduler":
+        raise DigitflowError(f"a {who} answers there")
 
 
 @contextmanager

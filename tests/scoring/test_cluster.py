@@ -2,8 +2,10 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -305,6 +307,37 @@ def test_a_scheduler_that_answers_no_more_ends_the_run(
             score_folder(pictures, output, dask=stopped.address)
 
 
+def test_a_worker_in_place_of_a_scheduler_is_said(
+    two_workers: Scheduler, pictures: Path, output: Path
+) -> None:
+    from distributed import Client
+
+    with Client(two_workers.address, set_as_default=False) as client:
+        worker = next(iter(client.nthreads()))
+    with pytest.raises(DigitflowError, match="a Worker answers there"):
+        score_folder(pictures, output, dask=worker)
+
+
+def test_what_speaks_another_language_is_no_scheduler(
+    pictures: Path, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "_CONNECT_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                while connection.recv(1024):  # until the other side has had enough
+                    pass
+
+        answering = threading.Thread(target=answer)
+        answering.start()
+        with pytest.raises(DigitflowError, match="no Dask scheduler can be reached within"):
+            score_folder(pictures, output, dask=f"tcp://127.0.0.1:{server.getsockname()[1]}")
+        answering.join()
+
+
 def test_no_scheduler_is_said(
     pictures: Path, output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -455,11 +488,3 @@ def test_without_dask_installed_the_extra_is_named(
     monkeypatch.setattr(cluster, "find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r'pip install "digitflow\[dask\]"'):
         score_folder(pictures, output, dask="tcp://127.0.0.1:8786")
-
-
-def test_dask_is_imported_only_for_a_cluster() -> None:
-    script = "import sys, digitflow.scoring.folder; print({'dask', 'distributed'} & {*sys.modules})"
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
-    assert done.stdout == "set()\n"
