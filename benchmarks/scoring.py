@@ -4,8 +4,9 @@
     python benchmarks/scoring.py --images 300 --middle 100 --sample 20 --rounds 1
 
 All ways score the same 28x28 PNG files, whole processes from start to exit, in rounds that run each
-once, so that what else the machine does hits all alike; medians are told. Prefect's server runs
-meanwhile, and its start is not counted. `single` is measured on a few files and scaled up.
+once, so that what else the machine does hits all alike; medians are told. Prefect's server and a
+Dask cluster run meanwhile, and their start is not counted. `single` is measured on a few files and
+scaled up.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from statistics import median
 from typing import Any
 
 from keeping import command_line, machine, write_result
+from own_cluster import running_cluster
 from PIL import Image
 from processes import Taken, run_measured
 from speed_tables import scoring_table
@@ -41,12 +43,16 @@ ROOT = Path(__file__).resolve().parents[1]
 WAYS = {
     "digitflow": ("one", "middle", "all", "unchanged", "changed"),
     "flow": ("one", "all"),
+    "dask": ("one", "all"),
     "bare": ("one", "middle", "all"),
     "keras": ("one", "all"),
     "single": ("sample",),
     "ray": ("one", "all"),
 }
 CHANGED = 10
+
+#: The library that a way needs, where it may be missing.
+_NEEDED = {"dask": "distributed", "ray": "ray"}
 
 _PATIENCE = 120  # seconds for Prefect's server to start
 
@@ -58,8 +64,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="scoring-") as scratch:
         folders = make_folders(options, options.folder or Path(scratch, "images"))
         server = running_server(Path(scratch)) if "flow" in options.ways else nullcontext({})
-        with server as settings:
-            rows = measure(options, bundle, folders, Path(scratch), settings)
+        cluster = running_cluster(Path(scratch)) if "dask" in options.ways else nullcontext("")
+        with server as settings, cluster as scheduler:
+            rows = measure(options, bundle, folders, Path(scratch), settings, scheduler)
     content = {
         "scoring": rows,
         "data": options.dataset,
@@ -75,7 +82,7 @@ def main() -> None:
 
 def parse_arguments() -> argparse.Namespace:
     """Return the options of the script."""
-    installed = [way for way in WAYS if way != "ray" or importlib.util.find_spec("ray")]
+    installed = [way for way in WAYS if importlib.util.find_spec(_NEEDED.get(way, "digitflow"))]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=70_000, help="files (default: 70000)")
     parser.add_argument("--middle", type=int, default=10_000, help="files (default: 10000)")
@@ -153,6 +160,7 @@ def measure(
     folders: Mapping[str, Path],
     scratch: Path,
     settings: Mapping[str, str],
+    scheduler: str,
 ) -> list[dict[str, Any]]:
     """Return what each way took for each folder in all rounds."""
     environment = os.environ | {"PYTHONPATH": str(ROOT)} | settings
@@ -166,7 +174,7 @@ def measure(
                 folder = folders.get(what, folders["all"])
                 if what not in ("unchanged", "changed"):
                     output.unlink(missing_ok=True)
-                command = command_for(way, folder, output, bundle)
+                command = command_for(way, folder, output, bundle, scheduler)
                 taken = run_measured(command, environment)
                 measured.setdefault((way, what), []).append(taken)
                 print(f"round {number}: {way}, {what}: {taken.seconds:.2f} s", file=sys.stderr)
@@ -177,17 +185,19 @@ def measure(
     ]
 
 
-def command_for(way: str, folder: Path, output: Path, bundle: Bundle) -> list[str]:
+def command_for(way: str, folder: Path, output: Path, bundle: Bundle, scheduler: str) -> list[str]:
     """Return the command that scores a folder in one of the ways."""
-    if way == "digitflow":
+    if way in ("digitflow", "dask"):
         script = ["-m", "digitflow", "score"]
     elif way == "flow":
         script = [str(ROOT / "flows" / "score_folder.py")]
     else:
         script = [str(ROOT / "benchmarks" / "other_ways.py"), way]
         return [sys.executable, *script, str(folder), str(bundle.folder), str(output)]
-    model = ["--model", str(bundle.folder.resolve())]
-    return [sys.executable, *script, str(folder), str(output), *model]
+    options = ["--model", str(bundle.folder.resolve())]
+    if way == "dask":
+        options += ["--dask", scheduler]
+    return [sys.executable, *script, str(folder), str(output), *options]
 
 
 def change_files(folder: Path, number: int) -> None:

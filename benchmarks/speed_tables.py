@@ -10,13 +10,15 @@ Result = Mapping[str, Any]
 SCORING = """\
 The same folder of 28×28 PNG files, whole processes from start to exit, each once in every round;
 medians. The bare loop reads, decodes and infers in as many processes as there are cores, checks
-nothing and writes no table; Keras' ways write Parquet. One `predict` per image is measured on a few
+nothing and writes no table; Keras' ways write Parquet. The workers of the Dask cluster were started
+before, and their memory is not counted. One `predict` per image is measured on a few
 images and scaled up. `steady` is the pace between the middle number of images and all, so without
 any start. Memory is the most that one process held."""
 
 _NAMES = {
     "digitflow": "`digitflow score`",
     "flow": "the flow, on a running server",
+    "dask": "`--dask`, as many workers on this machine",
     "bare": "bare loop, Pillow",
     "keras": "`image_dataset_from_directory`",
     "single": "one `predict` per image",

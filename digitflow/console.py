@@ -5,7 +5,11 @@ import io
 import os
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
+
+# The console belongs to the whole process: one thread at a time, or it may be lost for good.
+_ONE_AT_A_TIME = threading.RLock()
 
 
 @contextlib.contextmanager
@@ -21,7 +25,11 @@ def native_chatter_hidden(*, also_on_failure: bool = False) -> Iterator[None]:
         False prints what was held back when an error leaves the block, but not when a signal ends
         it; True drops it all the same, for code whose exception says enough.
     """
-    with tempfile.TemporaryFile() as held, contextlib.redirect_stdout(io.StringIO()) as printed:
+    with (
+        _ONE_AT_A_TIME,
+        tempfile.TemporaryFile() as held,
+        contextlib.redirect_stdout(io.StringIO()) as printed,
+    ):
         saved = [(number, os.dup(number)) for number in (1, 2) if _is_open(number)]
         try:
             for number, _ in saved:

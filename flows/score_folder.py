@@ -19,6 +19,8 @@ from digitflow.scoring.request import check_request
 from digitflow.scoring.stores import refuse_secrets
 from digitflow.scoring.summary import ScoreSummary, check_summary_file
 
+_RECORDED = "Prefect records what its flows are given"
+
 
 @task
 def score(images: str, output: str, **options: Any) -> ScoreSummary:
@@ -42,6 +44,7 @@ def score_images(
     output: str,
     model: str | None = None,
     workers: int | None = None,
+    dask: str | None = None,
     multi: bool = False,
     fresh: bool = False,
     keep_removed: bool = False,
@@ -59,13 +62,14 @@ def score_images(
     table is complete all the same.
     """
     for place in (images, output):
-        refuse_secrets(place)
+        refuse_secrets(place, _RECORDED)
     check_summary_file(summary, images, output)
     done = score(
         images,
         output,
         model=model,
         workers=workers,
+        dask=dask,
         multi=multi,
         fresh=fresh,
         keep_removed=keep_removed,
@@ -106,13 +110,14 @@ def main() -> None:
     def checked_run() -> ScoreSummary:
         # Before Prefect's server is started: what cannot work is said at once.
         for place in (options.images, options.output):
-            refuse_secrets(place)
+            refuse_secrets(place, _RECORDED)
         with outlined(options.images, options.output) as output:
             check_request(
                 options.images,
                 output,
                 options.model,
                 options.workers,
+                dask=options.dask,
                 multi=options.multi,
                 keep_removed=options.keep_removed,
                 partition_by=options.partition_by,

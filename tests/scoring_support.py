@@ -7,10 +7,27 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from PIL import Image
 from pyarrow import parquet
+
+from digitflow.drawing import draw_digits
 
 #: What differs between two runs over the same files.
 MOMENTS = ["run_id", "scored_at"]
+
+
+def make_images(folder: Path, n: int) -> None:
+    """Make `n` small images, one of a hundred of them cut off."""
+    folder.mkdir()
+    contents = []
+    for drawn in draw_digits(20, seed=0)[0]:  # in MNIST's form, and so quickly scored
+        stream = io.BytesIO()
+        Image.fromarray(drawn).save(stream, "PNG")
+        contents.append(stream.getvalue())
+    for number in range(n):
+        content = contents[number % len(contents)]
+        (folder / f"{number:05d}.png").write_bytes(content[:-20] if number % 100 == 7 else content)
+    settle(folder)
 
 
 def settle(folder: Path, seconds: int = 1_700_000_000) -> None:

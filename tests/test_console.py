@@ -1,5 +1,6 @@
 import os
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -70,3 +71,20 @@ def test_no_file_descriptor_is_left_open():
             sys.stderr.flush()
 
     assert n_open_files() == before
+
+
+def test_one_thread_at_a_time_has_the_console():
+    entered = threading.Event()
+
+    def hide() -> None:
+        with native_chatter_hidden():
+            entered.set()
+
+    other = threading.Thread(target=hide)
+    with native_chatter_hidden():
+        other.start()
+        came_between = entered.wait(timeout=0.2)
+    other.join()
+
+    assert not came_between
+    assert entered.is_set()

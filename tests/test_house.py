@@ -19,11 +19,15 @@ FLOORS = [
     {"cli"},
     {"__main__", "__init__"},
 ]
-HEAVY = ["tensorflow", "keras", "sklearn", "matplotlib", "seaborn", "prefect", "pandas"]
+HEAVY = [
+    *["tensorflow", "keras", "sklearn", "matplotlib", "seaborn", "prefect", "pandas"],
+    *["dask", "distributed"],
+]
 LIGHT = [
     "digitflow",
     "digitflow.scoring.drift",
     "digitflow.scoring.folder",
+    "digitflow.scoring.remote",
     "digitflow.models.predictor",
     "digitflow.models.reader",
     "digitflow.images.reading",

@@ -30,6 +30,12 @@ def add_score_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", help="name, name@version or a bundle's folder (default: mnist)")
     parser.add_argument("--workers", type=int, help="processes (default: one for each CPU)")
     parser.add_argument(
+        "--dask",
+        metavar="ADDRESS",
+        help="let a Dask cluster score: its scheduler, as tcp://host:8786; its workers must see "
+        "the images under the same path",
+    )
+    parser.add_argument(
         "--multi", action="store_true", help="several digits in a picture; a row for each"
     )
     parser.add_argument(
@@ -72,6 +78,7 @@ def _run(options: argparse.Namespace) -> int:
         options.output,
         model=options.model,
         workers=options.workers,
+        dask=options.dask,
         multi=options.multi,
         fresh=options.fresh,
         keep_removed=options.keep_removed,

@@ -113,15 +113,35 @@ def load_bundle(folder: Path) -> Bundle:
     BundleError
         If anything is missing, too much, altered or of a newer format.
     """
-    manifest_bytes = b"".join(_read(folder / MANIFEST, _MANIFEST_LIMIT))
-    manifest = _check_manifest(folder, manifest_bytes)
-    _check_file_names(folder, manifest["files"])
-    for file, facts in manifest["files"].items():
+    bundle = open_bundle(folder)
+    files = bundle.manifest["files"]
+    _check_file_names(folder, files)
+    for file, facts in files.items():
         size, digest = 0, hashlib.sha256()
         for piece in _read(folder / file, facts["size"]):
             size += len(piece)
             digest.update(piece)
         _check_content(folder / file, size, digest, facts)
+    return bundle
+
+
+def open_bundle(folder: Path) -> Bundle:
+    """Read and check a bundle's manifest alone; its other files are checked as they are read.
+
+    For a bundle that was checked before, or of which only some files are there.
+
+    Parameters
+    ----------
+    folder : Path
+        The bundle's folder.
+
+    Raises
+    ------
+    BundleError
+        If the manifest is missing, damaged or of a newer format.
+    """
+    manifest_bytes = b"".join(_read(folder / MANIFEST, _MANIFEST_LIMIT))
+    manifest = _check_manifest(folder, manifest_bytes)
     return Bundle(
         folder=folder,
         manifest=MappingProxyType(manifest),

@@ -3,7 +3,7 @@
 import secrets
 import sys
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,6 +13,7 @@ from pathlib import Path
 from digitflow.errors import DigitflowError, OutputError
 from digitflow.files import why_not_written
 from digitflow.scoring.assembling import assembled
+from digitflow.scoring.cluster import score_on_cluster
 from digitflow.scoring.growing import count_rows, grow, remove_parts
 from digitflow.scoring.known import SCORED, Comparison, Source, tells_its_files
 from digitflow.scoring.plan import Shard, plan_shards
@@ -34,6 +35,7 @@ def score_folder(
     *,
     model: str | None = None,
     workers: int | None = None,
+    dask: str | None = None,
     multi: bool = False,
     fresh: bool = False,
     keep_removed: bool = False,
@@ -68,6 +70,9 @@ def score_folder(
     workers : int, optional
         Processes. Default: as many as there are CPUs for this process. Small folders are scored
         in this process alone.
+    dask : str, optional
+        The scheduler of a Dask cluster that scores in place of local processes, for example
+        ``"tcp://10.0.0.1:8786"``. Its workers must see the images under the same path.
     multi : bool
         Look for several digits in each picture, and give each its row: `segment` counts them in
         reading order. Default: each picture shows one.
@@ -94,8 +99,9 @@ def score_folder(
     ------
     UsageError
         If `images` is missing, is not a folder, cannot be listed or holds no file, `workers` is
-        less than 1, rows that are to be kept or a dataset are of another folder or of other
-        classes, or a single table is to be partitioned.
+        less than 1, `dask` is no address, both are given or Dask is not installed, rows that are
+        to be kept or a dataset are of another folder or of other classes, or a single table is to
+        be partitioned.
     OutputError
         If `output` is a file but not a scored table, a folder with other things than the parts of
         a dataset, is damaged, or cannot be written, or another run is writing it.
@@ -103,6 +109,8 @@ def score_folder(
         If there is no such model.
     BundleError
         If the model is damaged, or was changed during the run.
+    DigitflowError
+        If a worker process dies, or the cluster cannot do the work.
 
     Examples
     --------
@@ -119,6 +127,7 @@ def score_folder(
         output,
         model,
         workers,
+        dask=dask,
         multi=multi,
         keep_removed=keep_removed,
         partition_by=partition_by,
@@ -134,7 +143,9 @@ def score_folder(
         stopwatch.lap("plan")
         shards = plan_shards(request.folder, comparison.unknown(request.found))
         job = Job(options, begun.parts, request.workers)
-        with closing(_with_progress(job, stopwatch.taking("plan", shards), progress)) as finished:
+        score = partial(score_on_cluster, dask) if dask else score_shards
+        planned = stopwatch.taking("plan", shards)
+        with closing(_with_progress(partial(score, job), planned, progress)) as finished:
             done = sorted(finished, key=lambda summary: summary.number)
         stopwatch.skip()
         facts = request.facts
@@ -204,12 +215,14 @@ def _profile(
 
 
 def _with_progress(
-    job: Job, shards: Iterator[Shard], progress: bool | None
+    score: Callable[[Iterator[Shard]], Generator[ShardSummary]],
+    shards: Iterator[Shard],
+    progress: bool | None,
 ) -> Generator[ShardSummary]:
     """Score all shards and show how far it is, if that is wanted."""
     shown = sys.stderr.isatty() if progress is None else progress
     if not shown:
-        yield from score_shards(job, shards)
+        yield from score(shards)
         return
     from tqdm import tqdm
 
@@ -222,7 +235,7 @@ def _with_progress(
                 yield shard
             bar.total = planned
 
-        for summary in score_shards(job, counted()):
+        for summary in score(counted()):
             bar.update(summary.n_files)
             yield summary
 

@@ -53,6 +53,13 @@ class Shard:
     files: list[Found]  # in plan order
     size: int = 0  # bytes of all files
 
+    def is_in_sight(self) -> bool:
+        """Tell whether any of its files is there, seen from here; in a store, rows tell it."""
+        folder = self.folder
+        if not isinstance(folder, bytes):
+            return True
+        return any(os.path.lexists(folder + b"/" + each.path) for each in self.files)
+
 
 def plan_shards(folder: bytes | StorePath, found: Iterable[Found]) -> Iterator[Shard]:
     """Cut what was found in a folder into shards, one at a time.

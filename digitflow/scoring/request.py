@@ -11,6 +11,7 @@ from digitflow.errors import DigitflowError, OutputError, UsageError
 from digitflow.files import why_not_written
 from digitflow.models.bundle import Bundle, load_bundle
 from digitflow.models.registry import find_model
+from digitflow.scoring.cluster import check_cluster
 from digitflow.scoring.dataset import (
     Dataset,
     asked_for,
@@ -20,7 +21,7 @@ from digitflow.scoring.dataset import (
 )
 from digitflow.scoring.plan import Found, walk
 from digitflow.scoring.scored import has_columns, read_facts
-from digitflow.scoring.stores import StorePath, is_uri, parse_uri
+from digitflow.scoring.stores import StorePath, is_uri, parse_uri, refuse_secrets
 from digitflow.scoring.table import FORMAT_VERSION
 
 
@@ -70,6 +71,7 @@ def check_request(
     model: str | None = None,
     workers: int | None = None,
     *,
+    dask: str | None = None,
     multi: bool = False,
     keep_removed: bool = False,
     partition_by: str | None = None,
@@ -78,7 +80,7 @@ def check_request(
 
     Parameters
     ----------
-    images, output, model, workers, multi, keep_removed, partition_by
+    images, output, model, workers, dask, multi, keep_removed, partition_by
         As `digitflow.scoring.folder.score_folder` takes them.
 
     Returns
@@ -91,6 +93,9 @@ def check_request(
     UsageError, OutputError, UnknownModelError, BundleError
         As `digitflow.scoring.folder.score_folder` raises them.
     """
+    if dask is not None:
+        check_cluster(dask, workers)
+        refuse_secrets(images, "all workers of a cluster are sent it")
     workers = _checked_workers(workers)
     folder, place = _checked_folder(images), _checked_output(output, partition_by)
     dataset, table = (place, place.folder) if isinstance(place, Dataset) else (None, place)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import pyarrow as pa
 
 from digitflow.errors import BundleError, ImageError
 from digitflow.images.normalising import NormalisedImage, normalise, normalise_batch
@@ -88,16 +89,27 @@ def score_shard(shard: Shard, options: ShardOptions, part: Path) -> ShardSummary
     stopwatch = make_stopwatch(options.profile)
     predictor = _load_predictor(options.model_folder, options.model_id)
     stopwatch.lap("load")
-    scored_at = time.time_ns() // 1000
+    table = table_of_shard(shard, options, predictor, time.time_ns() // 1000, stopwatch)
+    write_part(table, part)
+    stopwatch.lap("write")
+    seconds = dict(stopwatch.seconds)
+    return ShardSummary(shard.number, part, len(shard.files), os.getpid(), seconds)
+
+
+def table_of_shard(
+    shard: Shard,
+    options: ShardOptions,
+    predictor: Predictor,
+    scored_at: int,
+    stopwatch: Stopwatch,
+) -> pa.Table:
+    """Return the rows of a shard as a table, with `scored_at` (µs since 1970) in each."""
     rows = score_files(shard, predictor, options.multi, stopwatch)
     bundle = predictor.bundle
     n_classes = len(bundle.class_names)
     table = table_of(rows, n_classes, bundle.model_id, options.run_id, scored_at)
     stopwatch.lap("rows")
-    write_part(table, part)
-    stopwatch.lap("write")
-    seconds = dict(stopwatch.seconds)
-    return ShardSummary(shard.number, part, len(shard.files), os.getpid(), seconds)
+    return table
 
 
 def score_files(

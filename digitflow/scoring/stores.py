@@ -109,8 +109,15 @@ def parse_uri(uri: str) -> StorePath:
     return place
 
 
-def refuse_secrets(place: Path | str) -> None:
-    """Refuse a URI with credentials, where it would be recorded.
+def refuse_secrets(place: Path | str, why_not: str) -> None:
+    """Refuse a URI with credentials, where others would come to see it.
+
+    Parameters
+    ----------
+    place : Path or str
+        Of images or of a table.
+    why_not : str
+        What would become of it, as a clause.
 
     Raises
     ------
@@ -119,8 +126,8 @@ def refuse_secrets(place: Path | str) -> None:
     """
     if is_uri(place) and (parsed := parse_uri(str(place))).credentials:
         raise UsageError(
-            f"{parsed}: Prefect records what its flows are given; leave the credentials out of the "
-            "URI and put them into the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY)"
+            f"{parsed}: {why_not}; leave the credentials out of the URI and put them into the "
+            "environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY)"
         )
 
 

@@ -1,5 +1,6 @@
 """The scored table: its columns, its parts, and the file it becomes."""
 
+import io
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -7,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
@@ -159,6 +160,14 @@ def write_part(table: pa.Table, path: Path) -> None:
         writer.write_table(table)
 
 
+def part_content(table: pa.Table) -> bytes:
+    """Return what `write_part` would write, for a part that is written elsewhere."""
+    stream = io.BytesIO()
+    with _writer_into(stream, table.schema) as writer:
+        writer.write_table(table)
+    return stream.getvalue()
+
+
 @dataclass
 class RowCounts:
     """What rows there are."""
@@ -226,19 +235,20 @@ def write_table(
 @contextmanager
 def _writer(path: Path, schema: pa.Schema) -> Iterator[parquet.ParquetWriter]:
     # Arrow is given open files throughout, since it takes no path that is not UTF-8.
-    with (
-        path.open("wb") as stream,
-        parquet.ParquetWriter(
-            stream,
-            schema,
-            compression="zstd",
-            # Elsewhere nearly every value is different: dictionaries would cost time and space.
-            use_dictionary=[each.name for each in schema if pa.types.is_dictionary(each.type)],
-            write_statistics=True,
-            write_page_checksum=True,
-        ) as writer,
-    ):
+    with path.open("wb") as stream, _writer_into(stream, schema) as writer:
         yield writer
+
+
+def _writer_into(stream: IO[bytes], schema: pa.Schema) -> parquet.ParquetWriter:
+    return parquet.ParquetWriter(
+        stream,
+        schema,
+        compression="zstd",
+        # Elsewhere nearly every value is different: dictionaries would cost time and space.
+        use_dictionary=[each.name for each in schema if pa.types.is_dictionary(each.type)],
+        write_statistics=True,
+        write_page_checksum=True,
+    )
 
 
 def _row_groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:

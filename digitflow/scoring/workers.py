@@ -46,8 +46,11 @@ class Job:
 
     def score(self, shard: Shard) -> ShardSummary:
         """Score one shard into its part."""
-        part = self.folder / f"part-{shard.number:08d}.parquet"
-        return score_shard(shard, self.options, part)
+        return score_shard(shard, self.options, self.part_of(shard))
+
+    def part_of(self, shard: Shard) -> Path:
+        """Return the file for a shard's rows."""
+        return self.folder / f"part-{shard.number:08d}.parquet"
 
 
 def score_shards(job: Job, shards: Iterator[Shard]) -> Generator[ShardSummary]:

@@ -62,6 +62,18 @@ def test_the_other_ways_are_measured(script: Script, tmp_path: Path, capsys):
     assert "one `predict` per image" in capsys.readouterr().out
 
 
+def test_a_dask_cluster_is_measured(script: Script, tmp_path: Path, capsys):
+    pytest.importorskip("distributed", reason="Dask is not installed")
+    output = tmp_path / "scoring.json"
+
+    script("scoring.py", *FEW, "--ways", "digitflow", "dask", "--output", output)
+
+    measured = {(row["way"], row["what"]): row for row in json.loads(output.read_text())["scoring"]}
+    assert measured["dask", "all"]["images"] == 20
+    assert measured["dask", "all"]["median_seconds"] > 0
+    assert "`--dask`, as many workers on this machine" in capsys.readouterr().out
+
+
 def test_the_table_compares_whole_runs_and_tells_the_steady_pace(module: Module):
     def row(way: str, what: str, images: int, seconds: float) -> dict[str, object]:
         return {

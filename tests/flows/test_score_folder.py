@@ -88,6 +88,7 @@ def test_too_many_errors_fail_the_flow_and_a_summary_is_left(
         (["nowhere", "out.parquet"], 2, "nowhere"),
         (["images", "nowhere/out.parquet"], 6, "nowhere"),
         (["images", "out.parquet", "--model", "unheard-of"], 2, "unheard-of"),
+        (["images", "out.parquet", "--dask", "localhost:8786"], 2, "as tcp://host:8786"),
         (["images", os.fsdecode(b"\xff.parquet")], 2, "use digitflow score"),
     ],
 )

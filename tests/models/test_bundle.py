@@ -10,7 +10,15 @@ from support import change_manifest, replace_file
 
 from digitflow.errors import BundleError, OutputError
 from digitflow.evaluation.metrics import ACCEPT_NOTHING
-from digitflow.models.bundle import GOLDEN, KERAS, MANIFEST, WEIGHTS, load_bundle, write_bundle
+from digitflow.models.bundle import (
+    GOLDEN,
+    KERAS,
+    MANIFEST,
+    WEIGHTS,
+    load_bundle,
+    open_bundle,
+    write_bundle,
+)
 from digitflow.models.predictor import Predictor
 
 
@@ -34,6 +42,21 @@ def test_one_flipped_byte_in_any_file_is_refused_by_name(bundle_folder: Path, fi
 
     with pytest.raises(BundleError, match=rf"{file}.*SHA-256"):
         load_bundle(bundle_folder)
+
+
+def test_of_a_bundle_that_is_opened_only_what_is_read_must_be_there(bundle_folder: Path):
+    for file in (WEIGHTS, KERAS):
+        (bundle_folder / file).unlink()
+    (bundle_folder / "model_int8.tflite").write_bytes(b"damaged")
+
+    bundle = open_bundle(bundle_folder)
+
+    assert bundle.model_id == hashlib.sha256((bundle_folder / MANIFEST).read_bytes()).hexdigest()
+    assert Predictor(bundle).predict_proba(bundle.golden()[0]).shape == (10, 10)
+    with pytest.raises(BundleError, match=r"model_int8\.tflite"):
+        bundle.read("model_int8.tflite")
+    with pytest.raises(BundleError, match=f"{WEIGHTS}: is missing"):
+        bundle.read(WEIGHTS)
 
 
 def test_a_missing_file_is_named(bundle_folder: Path):

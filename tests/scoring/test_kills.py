@@ -1,6 +1,5 @@
 """`kill -9` at any moment: what is visible is whole, and the next runs end as if nothing were."""
 
-import io
 import os
 import random
 import shutil
@@ -12,11 +11,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from PIL import Image
 from scoring.scored_datasets import parts_of, rows_of
-from scoring_support import MOMENTS, frame_of, same_rows, settle
-
-from digitflow.drawing import draw_digits
+from scoring_support import MOMENTS, frame_of, make_images, same_rows
 
 #: A run as on the command line, with shards small enough that a few hundred images are many.
 SMALL = """
@@ -29,20 +25,6 @@ growing.PART_FILES = growing.DEALT_FILES = 20
 workers._ALONE_SHARDS = 2
 sys.exit(cli.main())
 """
-
-
-def make_images(folder: Path, n: int) -> None:
-    """Make `n` small images, one of a hundred of them cut off."""
-    folder.mkdir()
-    contents = []
-    for drawn in draw_digits(20, seed=0)[0]:  # in MNIST's form, and so quickly scored
-        stream = io.BytesIO()
-        Image.fromarray(drawn).save(stream, "PNG")
-        contents.append(stream.getvalue())
-    for number in range(n):
-        content = contents[number % len(contents)]
-        (folder / f"{number:05d}.png").write_bytes(content[:-20] if number % 100 == 7 else content)
-    settle(folder)
 
 
 class Killing:

@@ -97,11 +97,11 @@ def test_what_cannot_be_used_is_refused_and_shows_no_secret(uri: str, words: str
     assert "\n" not in str(refused.value)
 
 
-def test_flows_take_no_credentials_in_a_uri():
-    refuse_secrets("s3://bucket/x")
-    refuse_secrets("images")
-    with pytest.raises(UsageError, match="Prefect records") as refused:
-        refuse_secrets(f"s3://key:{SECRET}@bucket/x")
+def test_credentials_in_a_uri_are_refused_where_others_would_see_it():
+    refuse_secrets("s3://bucket/x", "all can see it")
+    refuse_secrets("images", "all can see it")
+    with pytest.raises(UsageError, match="s3://bucket/x: all can see it; leave") as refused:
+        refuse_secrets(f"s3://key:{SECRET}@bucket/x", "all can see it")
 
     assert SECRET not in str(refused.value)
 
