@@ -138,8 +138,8 @@ def test_200_killed_runs_over_20_000_images(tmp_path: Path, output: Path, reposi
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-def test_100_killed_runs_over_a_dataset(tmp_path: Path, output: Path, repository: Path) -> None:
+def test_60_killed_runs_over_a_dataset(tmp_path: Path, output: Path, repository: Path) -> None:
     images = tmp_path / "images"
-    make_images(images, 2_000)
+    make_images(images, 1_000)
     command = [sys.executable, "-c", SMALL]
-    KillingDataset(command, images, output, repository).kill(100, random.Random(4))
+    KillingDataset(command, images, output, repository).kill(60, random.Random(4))
