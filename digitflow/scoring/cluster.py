@@ -130,7 +130,7 @@ class _Run:
     def __init__(self, address: str, client: "Client", job: Job):
         self.address, self.client, self.job = address, client, job
         # As a task's result, Dask takes the model to each worker once, and can make it again.
-        self.model = client.submit(dict, _checked_model(job), pure=False)
+        self.model: Future = client.submit(dict, _checked_model(job), pure=False)
         self.deadly: list[Shard] = []  # those whose workers ended, each time
         self.threads: dict[tuple[str, int], int] = {}  # those that scored, numbered
         self.ahead = _AHEAD_OF_WORKERS
@@ -238,7 +238,7 @@ class _Run:
 
     def _without_workers(self, running: "dict[Future, Shard]") -> DigitflowError:
         """Return the error for want of workers, with what they had in hand when they ended."""
-        deaths: Counter[str] = Counter()
+        deaths: Counter[object] = Counter()
         for _, event in self._ask(lambda: self.client.get_events("all")):
             if event.get("action") == "remove-worker" and not event["expected"]:
                 deaths.update(event["processing-tasks"])
