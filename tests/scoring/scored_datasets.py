@@ -13,9 +13,10 @@ def parts_of(place: Path) -> list[Path]:
 
 
 def stand_of(place: Path) -> dict[Path, tuple[int, ...]]:
-    """Return what would tell that a part was touched."""
-    stats = {part: part.stat() for part in parts_of(place)}
-    return {part: (s.st_ino, s.st_mtime_ns, s.st_ctime_ns) for part, s in stats.items()}
+    """Return what would tell that a part, or a single table, was touched."""
+    files = [place] if place.is_file() else parts_of(place)
+    stats = {file: file.stat() for file in files}
+    return {file: (s.st_ino, s.st_mtime_ns, s.st_ctime_ns) for file, s in stats.items()}
 
 
 def rows_of(place: Path) -> pd.DataFrame:

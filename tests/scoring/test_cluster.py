@@ -412,7 +412,7 @@ def test_the_console_shows_what_a_local_run_shows(
     with run_score(pictures, output, "--dask", two_workers.address) as run:
         said, complaints = run.communicate(timeout=60)
     assert (run.returncode, complaints) == (3, "")
-    assert said.startswith(f"files    {N_IMAGES}, {N_IMAGES} rows\n")
+    assert said.startswith(f"files    {N_IMAGES} in {N_IMAGES} rows\n")
 
 
 SLOW = """

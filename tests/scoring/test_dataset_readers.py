@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import duckdb
 import pandas as pd
+import polars
 import pytest
 from pyarrow import dataset as arrow_dataset
 from scoring.scored_datasets import parts_of
@@ -44,13 +46,11 @@ def by_pandas(place: Path) -> pd.DataFrame:
 
 
 def by_duckdb(place: Path) -> pd.DataFrame:
-    duckdb = pytest.importorskip("duckdb")
     rows = duckdb.sql(f"select * from read_parquet('{place}/**/*.parquet')")
     return pd.DataFrame(rows.fetchall(), columns=rows.columns)
 
 
 def by_polars(place: Path) -> pd.DataFrame:
-    polars = pytest.importorskip("polars")
     return pd.DataFrame(polars.read_parquet(place).to_dicts())
 
 

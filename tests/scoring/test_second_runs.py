@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 from pyarrow import parquet
+from scoring.scored_datasets import stand_of
 from scoring_support import frame_of, same_rows, settle
 
 from digitflow.errors import OutputError, UsageError
@@ -59,12 +60,12 @@ def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_table_that_is_right_is_not_written_again(images: Path, output: Path) -> None:
     drop_broken(images)
     first = score_folder(images, output, run_id="first")
-    before = output.stat()
+    before = stand_of(output)
     second = score_folder(images, output, run_id="second")
     assert work_of(second) == (0, READABLE, 0)
     assert second.unchanged
     assert not first.unchanged
-    assert output.stat() == before
+    assert stand_of(output) == before
     counted = ("n_files", "n_rows", "statuses", "reasons", "labels")
     assert all(getattr(first, name) == getattr(second, name) for name in counted)
     assert second.in_words().endswith(f"{output} (unchanged)")
