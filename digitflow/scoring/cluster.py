@@ -4,14 +4,10 @@ Beside `workers`, which scores them on this machine. Dask takes the shards of a 
 to others. Whatever a cluster may do, a run ends: each wait has its limit, told in `docs`.
 """
 
-import logging
 import operator
 import time
-import warnings
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from itertools import chain, islice
 from os import fsdecode
@@ -26,6 +22,7 @@ from digitflow.models.bundle import open_bundle
 from digitflow.scoring import remote
 from digitflow.scoring.plan import Shard
 from digitflow.scoring.remote import RemotePart, Task
+from digitflow.scoring.scheduler import connected, silenced
 from digitflow.scoring.shard import ShardSummary
 from digitflow.scoring.stopwatch import make_stopwatch
 from digitflow.scoring.workers import Job
@@ -45,18 +42,12 @@ _AHEAD_OF_WORKERS = 8
 #: Shards put aside because their workers ended, at most: with so many, the workers are at fault.
 _MOST_DEADLY = 32
 
-#: Seconds to reach the scheduler.
-_CONNECT_SECONDS = 10
-
 #: Seconds to wait for workers where there are none, or for a scheduler that does not answer.
 _PATIENCE_SECONDS = 60
 
 #: How often the run looks whether the cluster still lives.
 _LOOK_SECONDS = 1.0
 _POLL_SECONDS = 0.1
-
-#: What Dask tells on the console; whatever matters of it, the run's own error says.
-_CHATTY = ("distributed", "tornado", "asyncio")
 
 
 def check_cluster(address: str, workers: int | None) -> None:
@@ -113,7 +104,7 @@ def score_on_cluster(address: str, job: Job, shards: Iterator[Shard]) -> Generat
     some = list(islice(shards, 1))
     if not some:
         return  # what needs no cluster shall not fail for want of one
-    with _silenced(), _connected(address) as client:
+    with silenced(), connected(address) as client:
         run = _Run(address, client, job)
         yield from run.scored(chain(some, shards))
         doubtful, run.deadly = run.deadly, []
@@ -304,68 +295,3 @@ def _in_words(shard: Shard) -> str:
     first, last = (ascii(fsdecode(shard.files[place].path)) for place in (0, -1))
     n_files = len(shard.files)
     return f"{n_files:,} files, {first} to {last}" if n_files > 1 else f"the file {first}"
-
-
-@contextmanager
-def _connected(address: str) -> Iterator["Client"]:
-    """Give a client of the scheduler; when it goes, the cluster drops what it had still to do."""
-    from distributed import Client
-
-    try:
-        _check_scheduler(address)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of other versions of libraries on the workers
-            client = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
-    except Exception as error:  # of many kinds: names, certificates, what is no scheduler
-        what = " ".join(str(error).split())[:300] or "it does not answer"
-        raise DigitflowError(
-            f"{address}: no Dask scheduler can be reached within {_CONNECT_SECONDS} s ({what}); "
-            "start one there: dask scheduler"
-        ) from error
-    try:
-        yield client
-    finally:
-        with suppress(TimeoutError, OSError):
-            client.close(timeout=_CONNECT_SECONDS)
-
-
-def _check_scheduler(address: str) -> None:
-    """Ask who answers at an address, before a client is made, which may wait for ever."""
-    import asyncio  # which is slow to import, and needed here alone
-
-    from distributed import Security, rpc
-
-    async def asked() -> str:
-        connection = Security().get_connection_args("client")
-        async with rpc(address, connection_args=connection) as there:
-            return str((await there.identity())["type"])
-
-    async def asked_in_time() -> str:
-        return await asyncio.wait_for(asked(), _CONNECT_SECONDS)
-
-    # In a thread of its own: the caller's may have a loop that runs, as in notebooks.
-    with ThreadPoolExecutor(1) as executor:
-        who = executor.submit(asyncio.run, asked_in_time()).result()
-    if who != "Scheduler":
-        raise DigitflowError(f"a {who} answers there")
-
-
-@contextmanager
-def _silenced() -> Iterator[None]:
-    """Keep Dask's log off the console."""
-    import distributed  # noqa: F401  (it sets its log up when it is imported)
-
-    loggers = [
-        logging.getLogger(name)
-        for name in [*_CHATTY, *logging.root.manager.loggerDict]
-        if name.partition(".")[0] in _CHATTY
-    ]
-    before = {each: each.level for each in loggers}
-    for each in loggers:
-        if each.level or each.name in _CHATTY:
-            each.setLevel(logging.CRITICAL + 1)
-    try:
-        yield
-    finally:
-        for each, level in before.items():
-            each.setLevel(level)

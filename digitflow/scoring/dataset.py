@@ -55,10 +55,10 @@ class Dataset:
         parts = (Path(part.path) for part in self._checked(found, _is_part))
         return sorted(parts, key=lambda part: part.name)
 
-    def new_parts(self, started: datetime) -> Iterator[Path]:
-        """Give names for the parts of a run that began at a moment (UTC), in their order."""
-        folder = self.folder / f"added_on={started:%Y-%m-%d}" if self.by_day else self.folder
-        run = f"{started:%Y%m%dT%H%M%S%fZ}-{secrets.token_hex(3)}"
+    def new_parts(self, now: datetime) -> Iterator[Path]:
+        """Give names for parts that are added at a moment (UTC), in their order."""
+        folder = self.folder / f"added_on={now:%Y-%m-%d}" if self.by_day else self.folder
+        run = f"{now:%Y%m%dT%H%M%S%fZ}-{secrets.token_hex(3)}"
         return (folder / f"part-{run}-{number:05d}.parquet" for number in count())
 
     def _checked(

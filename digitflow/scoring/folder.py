@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from digitflow.errors import DigitflowError, OutputError
 from digitflow.files import why_not_written
@@ -121,7 +122,6 @@ def score_folder(
     """
     started = time.perf_counter()
     stopwatch = make_stopwatch(profile)
-    now = datetime.now(UTC)
     request = check_request(
         images,
         output,
@@ -132,7 +132,7 @@ def score_folder(
         keep_removed=keep_removed,
         partition_by=partition_by,
     )
-    run_id = run_id or f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+    run_id = run_id or f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
     options = ShardOptions(
         request.bundle.folder.resolve(), request.bundle.model_id, run_id, multi, profile
     )
@@ -150,24 +150,13 @@ def score_folder(
         stopwatch.skip()
         facts = request.facts
         facts["run"]["run_id"] = run_id
-        dataset, n_parts, n_written = request.dataset, len(comparison.tables), 0
-        if dataset:
-            # First of all, as what they hold unseen is about to be added.
-            remove_parts(dataset, unreadable)
-        if comparison.nothing_changed():
-            counts = count_rows(comparison.table_files)
-        elif dataset:
-            n_written = grow(dataset, comparison, _parts_of(done), work, facts, now)
-            parts = dataset.parts()
-            counts, n_parts = count_rows(parts), len(parts)
-        else:
-            rows = assembled(comparison, _parts_of(done))
-            counts = write_table(rows, request.output, work / "table.parquet", facts)
+        scored = _parts_of(done)
+        counts, n_parts, n_written = _save(request, comparison, scored, unreadable, work, facts)
         stopwatch.lap("assemble")
     seconds = time.perf_counter() - started
     spent = _profile(done, stopwatch, seconds) if profile else {}
     summary = _summary(request, run_id, comparison, counts, seconds, spent)
-    return replace(summary, n_parts=n_parts, n_parts_written=n_written) if dataset else summary
+    return replace(summary, n_parts=n_parts, n_parts_written=n_written)
 
 
 @contextmanager
@@ -197,6 +186,31 @@ def _comparison(request: Request, begun: Begun, work: Path) -> tuple[Comparison,
     left = [Source(each) for each in begun.left]
     comparison = Comparison(tables, left, request.keep_removed, work)
     return comparison, [table.files[0] for table in unreadable]
+
+
+def _save(
+    request: Request,
+    comparison: Comparison,
+    scored: Source,
+    unreadable: list[Path],
+    work: Path,
+    facts: dict[str, Any],
+) -> tuple[RowCounts, int | None, int | None]:
+    """Write the rows where they belong.
+
+    Returns which there are then; of a dataset also how many parts, and how many were written.
+    """
+    unchanged, dataset = comparison.nothing_changed(), request.dataset
+    if dataset is None:
+        if unchanged:
+            return count_rows(comparison.table_files), None, None
+        rows = assembled(comparison, scored)
+        return write_table(rows, request.output, work / "table.parquet", facts), None, None
+    # First of all, as what they hold unseen is about to be added.
+    remove_parts(dataset, unreadable)
+    n_written = 0 if unchanged else grow(dataset, comparison, scored, work, facts)
+    parts = dataset.parts()
+    return count_rows(parts), len(parts), n_written
 
 
 def _parts_of(done: Sequence[ShardSummary]) -> Source:

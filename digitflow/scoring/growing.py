@@ -6,7 +6,7 @@ move from one part to another, so that readers find it at most once.
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,6 @@ def grow(
     scored: Source,
     work: Path,
     facts: dict[str, Any],
-    started: datetime,
 ) -> int:
     """Write what is new or changed into a dataset.
 
@@ -52,8 +51,6 @@ def grow(
         A folder on the dataset's file system, where parts are built.
     facts : dict
         The model and the run, as `write_table` takes them.
-    started : datetime
-        When the run began, UTC.
 
     Returns
     -------
@@ -67,7 +64,7 @@ def grow(
     """
     if not comparison.tables:  # otherwise the folder was there, and must not have vanished
         _make_folder(dataset.folder)
-    targets, emptied = _targets(dataset, comparison, started)
+    targets, emptied = _targets(dataset, comparison)
     homes = _homes(comparison)
     for home in _still_failing(comparison, scored, homes):
         del targets[home]
@@ -113,13 +110,11 @@ def _homes(comparison: Comparison) -> np.ndarray:
     return homes
 
 
-def _targets(
-    dataset: Dataset, comparison: Comparison, started: datetime
-) -> tuple[dict[int, Path], list[Path]]:
+def _targets(dataset: Dataset, comparison: Comparison) -> tuple[dict[int, Path], list[Path]]:
     """Return the parts to write by their number, new ones first, and those to remove."""
     n_new = -(-comparison.homes.count(NEW) // PART_FILES)
     numbers = range(comparison.tables.stop, comparison.tables.stop + n_new)
-    targets = dict(zip(numbers, dataset.new_parts(started), strict=False))
+    targets = dict(zip(numbers, dataset.new_parts(datetime.now(UTC)), strict=False))
     present = {*np.unique(np.frombuffer(comparison.homes, np.uint32)).tolist()}
     emptied = []
     for home in comparison.tables:

@@ -18,6 +18,7 @@ from scoring_support import make_images, same_rows
 
 from digitflow.errors import BundleError, DigitflowError, OutputError, UsageError, in_one_line
 from digitflow.scoring import cluster, plan
+from digitflow.scoring import scheduler as scheduler_module
 from digitflow.scoring.cluster import score_on_cluster
 from digitflow.scoring.folder import score_folder
 from digitflow.scoring.remote import Task
@@ -300,7 +301,7 @@ def test_a_scheduler_that_answers_no_more_ends_the_run(
     pictures: Path, output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cluster, "_PATIENCE_SECONDS", 0.5)
-    monkeypatch.setattr(cluster, "_CONNECT_SECONDS", 3)
+    monkeypatch.setattr(scheduler_module, "_CONNECT_SECONDS", 3)
     with running_scheduler() as stopped, stopped.workers(1):
         at_first_part(monkeypatch, lambda: stopped.process.send_signal(signal.SIGSTOP))
         with pytest.raises(DigitflowError, match="has not answered for"):
@@ -321,7 +322,7 @@ def test_a_worker_in_place_of_a_scheduler_is_said(
 def test_what_speaks_another_language_is_no_scheduler(
     pictures: Path, output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cluster, "_CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr(scheduler_module, "_CONNECT_SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def answer() -> None:
@@ -341,7 +342,7 @@ def test_what_speaks_another_language_is_no_scheduler(
 def test_no_scheduler_is_said(
     pictures: Path, output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cluster, "_CONNECT_SECONDS", 0.3)
+    monkeypatch.setattr(scheduler_module, "_CONNECT_SECONDS", 0.3)
     with pytest.raises(DigitflowError, match="no Dask scheduler can be reached within"):
         score_folder(pictures, output, dask="tcp://127.0.0.1:1")
     assert list(output.parent.iterdir()) == []
