@@ -153,6 +153,7 @@ def test_an_error_rate_is_a_share(share: str, capsys):
         (["score", "images", "out.parquet", "--model", "nmist"], 2, "did you mean 'mnist'"),
         (["score", "images", "out.parquet", "--workers", "0"], 2, "workers"),
         (["predict", "images/a.png", "--model", "./images"], 2, "no model bundle"),
+        (["predict", "s3://key:secret@bucket/a.png"], 2, "error: s3://…: only a local path"),
         (["models", "show", "nothing"], 2, "'nothing' is not known"),
         (["models", "promote", "mnist@7"], 2, "no version '7'"),
     ],

@@ -46,7 +46,10 @@ def add_drift(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 
 def _run(options: argparse.Namespace) -> int:
     from digitflow.scoring.drift import measure_drift
+    from digitflow.scoring.stores import check_local
 
+    if options.picture:
+        check_local(options.picture)
     if options.picture and options.picture.suffix.lower() != ".png":
         raise UsageError(f"--picture {options.picture}: is drawn as PNG; let its name end in .png")
     drift = measure_drift(options.table, options.against)

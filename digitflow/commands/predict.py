@@ -28,7 +28,11 @@ def add_predict(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
 
 def _run(options: argparse.Namespace) -> int:
     from digitflow.models.reader import DigitReader
+    from digitflow.scoring.stores import check_local
 
+    for place in (*options.images, options.explain, options.model):
+        if place is not None:
+            check_local(place)
     if options.explain and (options.multi or len(options.images) > 1):
         raise UsageError("--explain: draws how one digit was read; name one image, without --multi")
     reader = DigitReader(options.model)

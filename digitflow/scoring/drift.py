@@ -26,6 +26,7 @@ from digitflow.models.bundle import MANIFEST, Bundle, load_bundle
 from digitflow.models.registry import find_model
 from digitflow.scoring.columns import known_in, numbers_in
 from digitflow.scoring.scored import ScoredTable, open_table, shown
+from digitflow.scoring.stores import check_local
 
 _COLUMNS = (*WORDS, "confidence", "width", "height", "segment", "image_width", "image_height")
 _JSON_LIMIT = 1 << 24  # bytes
@@ -106,6 +107,8 @@ def measure_drift(table: Path | str, against: Sequence[Path | str] = ()) -> Drif
     BundleError
         If the bundle is damaged.
     """
+    for each in (table, *against):
+        check_local(each)
     opened = open_table(table)
     now = profile_table(opened)
     before = _add(_profiled(Path(each)) for each in against) if against else _of_model(opened)

@@ -21,8 +21,10 @@ from digitflow.scoring.dataset import (
 )
 from digitflow.scoring.plan import Found, walk
 from digitflow.scoring.scored import has_columns, read_facts
-from digitflow.scoring.stores import StorePath, is_uri, parse_uri, refuse_secrets
+from digitflow.scoring.stores import StorePath, check_local, is_uri, parse_uri, refuse_secrets
 from digitflow.scoring.table import FORMAT_VERSION
+
+_AS_TEXT = "or give the URI as text, not as a Path: s3://bucket/…"
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,8 @@ def check_request(
     if dask is not None:
         check_cluster(dask, workers)
         refuse_secrets(images, "all workers of a cluster are sent it")
+    if model is not None:
+        check_local(model)
     workers = _checked_workers(workers)
     folder, place = _checked_folder(images), _checked_output(output, partition_by)
     dataset, table = (place, place.folder) if isinstance(place, Dataset) else (None, place)
@@ -167,6 +171,7 @@ def _checked_folder(images: Path | str) -> Path | StorePath:
     """Return the absolute path of a folder that can be scored."""
     if is_uri(images):
         return parse_uri(str(images))
+    check_local(images, _AS_TEXT)
     try:
         folder = Path(os.path.realpath(images, strict=True))
         is_folder = folder.is_dir()
@@ -179,6 +184,7 @@ def _checked_folder(images: Path | str) -> Path | StorePath:
 
 def _checked_output(output: Path | str, partition_by: str | None) -> Path | Dataset:
     """Return the absolute path of a table that may be written, or a dataset, links resolved."""
+    check_local(output, _AS_TEXT)
     try:
         path = Path(os.path.realpath(output))
         if not path.parent.is_dir():

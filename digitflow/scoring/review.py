@@ -20,6 +20,7 @@ from digitflow.images.reading import ReadImage, read_image
 from digitflow.scoring.columns import known_in, numbers_in, taken, words_in
 from digitflow.scoring.scored import ScoredTable, open_table, shown
 from digitflow.scoring.sheet import Card, Sheet, sheet_page
+from digitflow.scoring.stores import check_local, is_uri
 
 STATUSES = ("ok", "uncertain", "rejected", "blank", "error")
 
@@ -90,6 +91,9 @@ def write_sheet(
     OutputError
         If the page cannot be written.
     """
+    for each in (table, output, images):
+        if each is not None:
+            check_local(each)
     output = Path(output)
     if output.suffix.lower() not in (".html", ".htm"):
         raise UsageError(f"{shown(output)}: is to be a page; let its name end in .html")
@@ -121,6 +125,11 @@ def _folder_of(table: ScoredTable, images: Path | str | None) -> bytes:
     told = images if images is not None else run.get("folder") if isinstance(run, dict) else None
     if not isinstance(run, dict) or not isinstance(told, str | Path):
         raise UsageError(f"{table.name}: does not say which folder was scored; name it: --images")
+    if is_uri(told):
+        raise UsageError(
+            f"{table.name}: its images are in a store; copy them to a local folder, and name it "
+            "with --images"
+        )
     folder = Path(told).absolute()
     if not folder.is_dir():
         where = "--images" if images is not None else table.name

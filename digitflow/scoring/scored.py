@@ -12,6 +12,7 @@ from pyarrow import parquet
 
 from digitflow.errors import OutputError, UsageError
 from digitflow.scoring import table
+from digitflow.scoring.stores import check_local
 from digitflow.scoring.table import FORMAT_VERSION, METADATA_KEY, table_schema
 
 
@@ -154,6 +155,7 @@ def open_table(path: Path | str) -> ScoredTable:
     UsageError
         If it is missing, holds no scored table, or one of a newer format.
     """
+    check_local(path)
     path = Path(path)
     files = tuple(_parts_of(path))
     if not files:

@@ -29,6 +29,7 @@ _REGION_KNOWN = ("AWS_REGION", "AWS_DEFAULT_REGION")
 _ENDPOINT = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_PERHAPS_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):/")  # of a URI that was made a path
 _HOST = re.compile(r"([\w.-]+|\[[0-9A-Fa-f:.]+\])(:\d+)?")
 _FAILURE = re.compile(r"AWS Error (\w+) during \w+ operation: (?:curlCode: \d+, ([^;]*))?")
 
@@ -70,6 +71,26 @@ class StorePath:
 def is_uri(place: Path | str) -> bool:
     """Tell whether a place is given as a URI and not as a path."""
     return isinstance(place, str) and _SCHEME.match(place) is not None
+
+
+def check_local(place: Path | str, what_to_do: str = "copy it to a local disk") -> None:
+    """Refuse a URI where only a local path will do, also one that was made a `Path`.
+
+    Parameters
+    ----------
+    place : Path or str
+        Of anything. It is not shown, because a URI may hold what is secret.
+    what_to_do : str
+        As an order.
+
+    Raises
+    ------
+    UsageError
+        If it is one, and not a path all the same, in a folder of that odd name.
+    """
+    found = _PERHAPS_SCHEME.match(os.fsdecode(place))
+    if found and not os.path.isdir(f"{found[1]}:"):  # noqa: PTH112  (it is no path)
+        raise UsageError(f"{found[1].lower()}://…: only a local path will do here; {what_to_do}")
 
 
 def parse_uri(uri: str) -> StorePath:

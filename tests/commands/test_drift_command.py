@@ -76,6 +76,8 @@ def test_the_picture_is_drawn(tables: Path, capsys) -> None:
         (["like.parquet"], "its model 'small@1' is not here; name its bundle's folder"),
         (["like.parquet", "--against", "none.parquet"], "none.parquet: no such file"),
         (["like.parquet", "--against", "like.parquet", "--picture", "like.parquet"], ".png"),
+        (["s3://key:secret@bucket/x.parquet"], "error: s3://…: only a local path will do here"),
+        (["like.parquet", "--picture", "s3://key:secret@bucket/x.png"], "error: s3://…: only"),
     ],
 )
 def test_a_mistake_gives_one_line_and_changes_nothing(
@@ -88,4 +90,5 @@ def test_a_mistake_gives_one_line_and_changes_nothing(
     assert said.err.startswith("error: ")
     assert said.err.count("\n") == 1
     assert message in said.err
+    assert "secret" not in said.err
     assert before == {entry: entry.read_bytes() for entry in tables.iterdir()}

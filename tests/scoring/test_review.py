@@ -257,3 +257,9 @@ def test_the_same_table_gives_the_same_page(tmp_path: Path, folder: Path) -> Non
     for name in ("a.html", "b.html"):
         write_sheet(table, tmp_path / name)
     assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
+
+
+def test_images_in_a_store_are_said_to_be_there(tmp_path: Path) -> None:
+    table = write_table(tmp_path / "t.parquet", [doubtful(b"0.png")], folder="s3://bucket/scans")
+    with pytest.raises(UsageError, match=r"its images are in a store; copy them .* --images"):
+        write_sheet(table, tmp_path / "s.html")

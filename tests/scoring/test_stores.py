@@ -7,7 +7,18 @@ from pathlib import Path
 import pytest
 
 from digitflow.errors import UsageError
-from digitflow.scoring.stores import StorePath, failure_of, is_uri, parse_uri, refuse_secrets, why
+from digitflow.scoring.drift import measure_drift
+from digitflow.scoring.folder import score_folder
+from digitflow.scoring.review import write_sheet
+from digitflow.scoring.stores import (
+    StorePath,
+    check_local,
+    failure_of,
+    is_uri,
+    parse_uri,
+    refuse_secrets,
+    why,
+)
 
 SECRET = "s3cr3t"
 
@@ -104,6 +115,38 @@ def test_credentials_in_a_uri_are_refused_where_others_would_see_it():
         refuse_secrets(f"s3://key:{SECRET}@bucket/x", "all can see it")
 
     assert SECRET not in str(refused.value)
+
+
+@pytest.mark.parametrize("make", [str, Path])
+def test_where_a_local_path_is_needed_a_uri_is_refused_and_not_shown(
+    make: type, images: Path, output: Path, tmp_path: Path
+):
+    uri = make(f"s3://key:{SECRET}@bucket/x.parquet")
+    page = tmp_path / "page.html"
+    score_folder(images, output)
+    for refused in (
+        lambda: measure_drift(uri),
+        lambda: measure_drift(output, [uri]),
+        lambda: write_sheet(uri, page),
+        lambda: write_sheet(output, make(f"s3://key:{SECRET}@bucket/x.html")),
+        lambda: write_sheet(output, page, images=uri),
+        lambda: score_folder(images, output, model=uri),
+        lambda: score_folder(Path(uri), output),
+        lambda: score_folder(images, Path(uri)),
+    ):
+        with pytest.raises(UsageError, match=r"^s3://…: only a local path will do") as told:
+            refused()
+        assert SECRET not in str(told.value)
+
+
+def test_a_folder_with_the_name_of_a_scheme_is_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    check_local("s3", "do it")
+    check_local("./s3:/x")
+    Path("s3:").mkdir()
+    check_local(Path("s3:/x"))
 
 
 @pytest.mark.parametrize(
