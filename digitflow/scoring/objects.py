@@ -60,11 +60,14 @@ def walk_objects(folder: StorePath) -> Iterator[Found]:
     except OSError as error:
         raise UsageError(f"{folder}: {why(error)}") from None
     prefixes = [b""]
+    refused = None
     while levels:
         for name, is_folder, size, time in levels[-1]:
             path = prefixes[-1] + name
             if name in _OUT_OF_REACH:
-                yield Found(path or b"/", problem=_not_a_name())
+                if path != refused:  # an object and a folder may both be called so
+                    yield Found(path or b"/", problem=_not_a_name())
+                refused = path
             elif not is_folder:
                 yield Found(path, size, time)
             else:

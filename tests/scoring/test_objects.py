@@ -164,6 +164,16 @@ def test_keys_that_no_request_can_ask_for_are_rows(store: ObjectStore, output: P
     assert set(out_of_reach["reason"]) == {"unreadable"}
 
 
+def test_an_object_and_a_folder_out_of_reach_are_one_row(store: ObjectStore, output: Path):
+    store.put({"scans/.": b"x", "scans/./a": b"x", "scans/a": b"x", "scans/sub/..": b"x"})
+    store.put({"scans/sub/../b": b"x"})
+
+    score_folder(store.uri("scans"), output)
+    score_folder(store.uri("scans"), output)
+
+    assert frame_of(output)["path"].tolist() == [".", "a", "sub/.."]
+
+
 def test_large_objects_are_refused_unread(store: ObjectStore, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(limits, "MAX_BYTES", 10)
     store.put({"scans/a": b"x" * 11, "scans/b": b"x" * 10})
