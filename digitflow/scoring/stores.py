@@ -30,6 +30,7 @@ _ENDPOINT = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _PERHAPS_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):/")  # of a URI that was made a path
+_OUT_OF_PLACE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _HOST = re.compile(r"([\w.-]+|\[[0-9A-Fa-f:.]+\])(:\d+)?")
 _FAILURE = re.compile(r"AWS Error (\w+) during \w+ operation: (?:curlCode: \d+, ([^;]*))?")
 
@@ -110,6 +111,8 @@ def parse_uri(uri: str) -> StorePath:
     scheme = uri.partition("://")[0].lower()
     if scheme != "s3":
         raise UsageError(f"{scheme}://…: only local paths and s3:// are supported")
+    if _OUT_OF_PLACE.search(unquote(uri, errors="surrogateescape")):
+        raise UsageError("s3://…: has control characters in it, or what is no UTF-8")
     try:
         parts = urlsplit(uri)
         query = parts.query

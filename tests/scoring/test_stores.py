@@ -1,5 +1,6 @@
 """URIs of object stores: what they name, and what is never shown of them."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -97,6 +98,11 @@ def test_the_text_of_a_place_tells_the_store_but_no_secret():
         (f"s3://key:{SECRET}@bucket/x//y", "out of reach"),
         (f"s3://key:{SECRET}@bucket/../y", "out of reach"),
         (f"s3://{SECRET}@bucket/y", "both halves"),
+        ("s3://bucket/a%0Ab", "control characters"),
+        ("s3://bucket/a\tb", "control characters"),
+        ("s3://bucket/%00", "control characters"),
+        ("s3://bucket/%ff", "control characters"),
+        (os.fsdecode(b"s3://bucket/\xff"), "control characters"),
     ],
 )
 def test_what_cannot_be_used_is_refused_and_shows_no_secret(uri: str, words: str):
