@@ -177,12 +177,7 @@ class _Run:
     def _keep(self, shard: Shard, part: RemotePart) -> ShardSummary:
         """Write a part, just as a local run does."""
         if not part.sees_images and shard.is_in_sight():
-            folder = shard.folder
-            where = fsdecode(folder) if isinstance(folder, bytes) else str(folder)
-            raise DigitflowError(
-                f"{part.worker}: this worker does not see {where} as it is here "
-                f"(none of {_in_words(shard)}); mount the folder there under the same path"
-            )
+            raise _out_of_sight(shard, part.worker)
         stopwatch = make_stopwatch(self.job.options.profile)
         file = self.job.part_of(shard)
         with replacing(file, make_folder=False) as temporary:
@@ -288,6 +283,19 @@ def _checked_model(job: Job) -> dict[str, bytes]:
     if bundle.model_id != job.options.model_id:
         raise BundleError(f"{bundle.folder}: the model was changed during the run; run it again")
     return remote.model_content(bundle)
+
+
+def _out_of_sight(shard: Shard, worker: str) -> DigitflowError:
+    """Return the error for a worker that sees nothing of what this machine sees."""
+    if not isinstance(shard.folder, bytes):
+        return DigitflowError(
+            f"{worker}: this worker may not read {shard.folder}, and this machine may; give it "
+            "credentials in its environment, or by its role"
+        )
+    return DigitflowError(
+        f"{worker}: this worker does not see {fsdecode(shard.folder)} as it is here "
+        f"(none of {_in_words(shard)}); mount the folder there under the same path"
+    )
 
 
 def _in_words(shard: Shard) -> str:

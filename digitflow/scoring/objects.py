@@ -127,6 +127,24 @@ def reading_ahead(folder: StorePath, files: Sequence[Found]) -> Iterator[Reader]
         raise DigitflowError(f"{folder}: the store answers no more; run again when it does")
 
 
+def may_read(folder: StorePath, files: Sequence[Found]) -> bool:
+    """Tell whether this process may read the first of some objects; whether it is there or not.
+
+    Raises
+    ------
+    UsageError
+        If the store cannot be used.
+    """
+    first = next((found for found in files if not found.problem), None)
+    if first is None:
+        return True
+    try:
+        filesystem_of(folder).open_input_file(f"{folder.key}/{first.path.decode()}").close()
+    except OSError as error:
+        return failure_of(error)[0] != "ACCESS_DENIED"
+    return True
+
+
 class _Silence:
     """How many objects in a row got no answer."""
 

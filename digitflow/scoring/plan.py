@@ -54,10 +54,12 @@ class Shard:
     size: int = 0  # bytes of all files
 
     def is_in_sight(self) -> bool:
-        """Tell whether any of its files is there, seen from here; in a store, rows tell it."""
+        """Tell whether any of its files is there, seen from here; in a store, may be read."""
         folder = self.folder
         if not isinstance(folder, bytes):
-            return True
+            from digitflow.scoring.objects import may_read
+
+            return may_read(folder, self.files)
         return any(os.path.lexists(folder + b"/" + each.path) for each in self.files)
 
 

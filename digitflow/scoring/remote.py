@@ -49,7 +49,7 @@ class RemotePart:
     content: bytes  # the Parquet file
     worker: str  # the worker's address
     thread: int  # which of its threads
-    sees_images: bool  # False if none of the shard's files is there
+    sees_images: bool  # False if none of the shard's files is there, or may be read
     seconds: dict[str, float]  # by stage; empty unless asked for
 
 
@@ -105,15 +105,17 @@ def installed_version() -> str:
 def _score(worker: str, model: Mapping[str, bytes], task: Task) -> RemotePart:
     shard, options = task.shard, task.options
     stopwatch = make_stopwatch(options.profile)
-    try:
-        predictor = _predictor(model, options.model_id)
-    except BundleError as error:
-        raise BundleError(f"{worker}: this worker cannot use the model: {error}") from error
-    stopwatch.lap("load")
-    sees_images = shard.is_in_sight()
     # The clock of a worker may be ahead: no file may seem to have been left alone for longer.
     scored_at = min(task.sent_at, time.time_ns() // 1000)
-    table = table_of_shard(shard, options, predictor, scored_at, stopwatch)
+    try:
+        predictor = _predictor(model, options.model_id)
+        stopwatch.lap("load")
+        sees_images = shard.is_in_sight()
+        table = table_of_shard(shard, options, predictor, scored_at, stopwatch)
+    except BundleError as error:
+        raise BundleError(f"{worker}: this worker cannot use the model: {error}") from error
+    except DigitflowError as error:  # of a store
+        raise DigitflowError(f"{worker}: this worker cannot read the images: {error}") from error
     content = part_content(table)
     stopwatch.lap("write")
     seconds = dict(stopwatch.seconds)

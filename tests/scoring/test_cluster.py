@@ -13,6 +13,7 @@ import pytest
 
 pytest.importorskip("distributed", reason="Dask is not installed")
 
+from object_store import ObjectStore
 from scoring.dask_cluster import Scheduler, running_scheduler
 from scoring_support import make_images, same_rows
 
@@ -265,6 +266,57 @@ def test_a_worker_that_does_not_see_the_images_is_named(
         pytest.raises(DigitflowError, match=rf"does not see {pictures} .*; mount the folder there"),
     ):
         score_folder(pictures, output, dask=scheduler.address)
+
+
+DENIED = """
+from digitflow.scoring import objects
+
+class Store:
+    def open_input_file(self, key):
+        raise OSError("AWS Error ACCESS_DENIED during HeadObject operation: No response body.")
+
+def dask_setup(worker):
+    objects.filesystem_of = lambda place: Store()
+"""
+
+OUT_OF_REACH = """
+from digitflow.errors import UsageError
+from digitflow.scoring import objects
+
+def fail(place):
+    raise UsageError(f"{place}: the store cannot be reached")
+
+def dask_setup(worker):
+    objects.filesystem_of = fail
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (DENIED, "this worker may not read s3://.*; give it credentials"),
+        (OUT_OF_REACH, "this worker cannot read the images: s3://.*: the store cannot be reached"),
+    ],
+)
+def test_a_worker_that_cannot_read_the_store_is_named(
+    scheduler: Scheduler, store: ObjectStore, images: Path, output: Path, preload, code, said
+) -> None:
+    store.put({"scans/a.png": (images / "a.png").read_bytes()})
+    with (
+        scheduler.workers(1, *preload(code), "--no-nanny"),
+        pytest.raises(DigitflowError, match=rf"^tcp://127\.0\.0\.1:\d+: {said}") as caught,
+    ):
+        score_folder(store.uri("scans"), output, dask=scheduler.address)
+    assert caught.value.exit_code == 1
+
+
+def test_what_nobody_may_read_in_a_store_are_rows(
+    two_workers: Scheduler, store: ObjectStore, images: Path, output: Path
+) -> None:
+    store.put({"scans/a.png": (images / "a.png").read_bytes()})
+    with store.failing("(GET|HEAD) .*scans/a", status=403, code="AccessDenied"):
+        summary = score_folder(store.uri("scans"), output, dask=two_workers.address)
+    assert summary.reasons == {"no_permission": 1}
 
 
 def test_files_that_are_gone_everywhere_are_rows(
