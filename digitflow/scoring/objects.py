@@ -12,7 +12,7 @@ from digitflow.errors import DigitflowError, ImageError, UsageError
 from digitflow.images.limits import check_bytes
 from digitflow.images.reading import named
 from digitflow.scoring.plan import Found
-from digitflow.scoring.stores import StorePath, failure_of, filesystem_of, why
+from digitflow.scoring.stores import StorePath, failure_of, filesystem_of, is_of_store, why
 
 #: Objects that a process reads at a time: what costs is to wait for each.
 READERS = 16
@@ -124,7 +124,9 @@ def reading_ahead(folder: StorePath, files: Sequence[Found]) -> Iterator[Reader]
     finally:
         pool.shutdown(cancel_futures=True)
     if silence.is_final:
-        raise DigitflowError(f"{folder}: the store answers no more; run again when it does")
+        raise DigitflowError(
+            f"{folder}: the store answers no more ({silence.why}); run again when it does"
+        )
 
 
 def may_read(folder: StorePath, files: Sequence[Found]) -> bool:
@@ -151,15 +153,18 @@ class _Silence:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._in_a_row = 0
+        self.why = ""
 
     @property
     def is_final(self) -> bool:
         return self._in_a_row >= _MOST_SILENT
 
-    def note(self, answered: bool) -> None:
+    def note(self, why: str | None) -> None:
+        """Take down why an object got no answer, or that it got one."""
         with self._lock:
             if not self.is_final:
-                self._in_a_row = 0 if answered else self._in_a_row + 1
+                self._in_a_row = self._in_a_row + 1 if why else 0
+                self.why = why or ""
 
 
 def _read(store: Any, base: str, found: Found, silence: _Silence) -> tuple[bytes, int | None]:
@@ -169,14 +174,14 @@ def _read(store: Any, base: str, found: Found, silence: _Silence) -> tuple[bytes
     try:
         content, time = _read_whole(store, f"{base}/{found.path.decode()}", found)
     except ImageError:
-        silence.note(True)
+        silence.note(None)
         raise
     except FileNotFoundError as error:
-        silence.note(True)
+        silence.note(None)
         raise ImageError("not_found", "no such object; it may have been removed") from error
     except (OSError, ValueError) as error:
         code, network = failure_of(error)
-        silence.note(not network)
+        silence.note(_why_silent(error, store, base))
         if network:
             told = ("unreadable", f"the store did not answer ({network}); run again")
         elif code == "ACCESS_DENIED":
@@ -184,8 +189,24 @@ def _read(store: Any, base: str, found: Found, silence: _Silence) -> tuple[bytes
         else:
             told = ("unreadable", f"cannot be read ({code or type(error).__name__})")
         raise ImageError(*told) from error
-    silence.note(True)
+    silence.note(None)
     return content, time
+
+
+def _why_silent(error: Exception, store: Any, base: str) -> str | None:
+    """Return why a store gives no object, or None where just this one cannot be had."""
+    code, network = failure_of(error)
+    if is_of_store(error):
+        return network or code
+    if (
+        code == "HTTP 400"
+    ):  # of an object encrypted with a key of one's own; or of all that is asked
+        try:
+            store.get_file_info(base.partition("/")[0])
+        except OSError as of_bucket:
+            if failure_of(of_bucket)[0] == code:
+                return f"{code}, perhaps because the credentials have expired"
+    return None
 
 
 def _read_whole(store: Any, key: str, found: Found) -> tuple[bytes, int | None]:
@@ -252,9 +273,9 @@ def _level_or_problem(folder: StorePath, path: bytes) -> list[_Entry] | ImageErr
     except FileNotFoundError:
         return []  # removed meanwhile
     except OSError as error:
-        code, network = failure_of(error)
-        if network:
+        if is_of_store(error):  # otherwise the rows of all that is below would go
             raise DigitflowError(f"{folder}: {why(error)}") from None
+        code, _ = failure_of(error)
         reason = "no_permission" if code == "ACCESS_DENIED" else "unreadable"
         return ImageError(reason, f"cannot be looked into ({code}); mend that and score again")
 

@@ -32,7 +32,10 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _PERHAPS_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):/")  # of a URI that was made a path
 _OUT_OF_PLACE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _HOST = re.compile(r"([\w.-]+|\[[0-9A-Fa-f:.]+\])(:\d+)?")
-_FAILURE = re.compile(r"AWS Error (\w+) during \w+ operation: (?:curlCode: \d+, ([^;]*))?")
+_FAILURE = re.compile(
+    r"AWS Error (\w+)(?: \(HTTP status (\d+)\))? during \w+ operation: "
+    r"(?:curlCode: \d+, ([^;]*)|Unable to parse ExceptionName: (\w+))?"
+)
 
 _NEEDS_KEYS = (
     "access is denied; check the credentials (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the "
@@ -47,7 +50,16 @@ _WHAT_TO_DO = {
     "INVALID_SIGNATURE": _NEEDS_KEYS,
     "MISSING_AUTHENTICATION_TOKEN": _NEEDS_KEYS,
     "REQUEST_EXPIRED": _NEEDS_KEYS,
+    "ExpiredToken": _NEEDS_KEYS,
+    "InvalidToken": _NEEDS_KEYS,
+    "TokenRefreshRequired": _NEEDS_KEYS,
 }
+
+#: What else tells of the store, and nothing of the object that was asked for.
+_NOT_NOW = (
+    *("INTERNAL_FAILURE", "REQUEST_TIMEOUT", "REQUEST_TIME_TOO_SKEWED", "SERVICE_UNAVAILABLE"),
+    *("SLOW_DOWN", "THROTTLING", "HTTP 500", "HTTP 502", "HTTP 503", "HTTP 504"),
+)
 
 
 @dataclass(frozen=True)
@@ -196,14 +208,27 @@ def why(error: Exception) -> str:
 
 
 def failure_of(error: Exception) -> tuple[str | None, str | None]:
-    """Return the SDK's code of a failure, and what is wrong with the network if that is it."""
+    """Return the code of a failure, and what is wrong with the network if that is it.
+
+    It is the SDK's; the store's, where the SDK does not know it; or the HTTP status, as `HTTP 400`,
+    where the store says no more.
+    """
     found = _FAILURE.search(str(error))
     if found is None:
         return None, None
-    code, network = found.groups()
+    code, status, network, name = found.groups()
+    if code == "UNKNOWN" and status:
+        code = name or f"HTTP {status}"
     if code in ("NETWORK_CONNECTION", "REQUEST_TIMEOUT") and not network:
         network = "no answer"
     return code, network
+
+
+def is_of_store(error: Exception) -> bool:
+    """Tell whether a failure is one of the store or the credentials, whatever was asked for."""
+    code, network = failure_of(error)
+    of_all = code in _NOT_NOW or (code in _WHAT_TO_DO and code != "ACCESS_DENIED")
+    return of_all or network is not None
 
 
 def _endpoint_of_environment() -> dict[str, str]:

@@ -305,7 +305,55 @@ def test_a_level_that_may_not_be_listed_is_a_row(store: ObjectStore):
 
 @pytest.mark.parametrize(
     ("status", "code", "words"),
+    [(400, "ExpiredToken", "access is denied"), (503, "SlowDown", r"refuses \(SLOW_DOWN\)")],
+)
+def test_a_level_that_cannot_be_listed_now_ends_the_run(
+    status: int, code: str, words: str, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(stores, "ATTEMPTS", 1)
+    store.put({"scans/a": b"x", "scans/sub/b": b"x", "scans/z": b"x"})
+
+    with (
+        store.failing("GET .*prefix=scans%2Fsub", status=status, code=code),
+        pytest.raises(DigitflowError, match=rf"^s3://\S*scans\S*: .*{words}"),
+    ):
+        found_in(store)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "status", "code"),
     [
+        ("(GET|HEAD) ", 400, "ExpiredToken"),
+        ("(GET|HEAD) .*/scans/", 503, "SlowDown"),
+        ("(GET|HEAD) .*/scans/", 500, "InternalError"),
+    ],
+)
+def test_a_store_that_serves_nothing_any_more_ends_the_run(
+    pattern: str, status: int, code: str, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(stores, "ATTEMPTS", 1)
+    files = [Found(str(n).encode()) for n in range(100)]
+
+    with (
+        store.failing(pattern, status=status, code=code),
+        pytest.raises(DigitflowError, match="answers no more"),
+    ):
+        contents(store, *files)
+
+
+def test_many_objects_that_the_store_refuses_to_give_are_rows(store: ObjectStore):
+    files = [Found(str(n).encode()) for n in range(30)]
+
+    with store.failing("(GET|HEAD) .*/scans/", status=400, code="InvalidRequest"):
+        told = contents(store, *files)
+
+    assert told == ["unreadable"] * 30
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "words"),
+    [
+        (400, "ExpiredToken", "access is denied; check the credentials"),
         (403, "AccessDenied", "access is denied; check the credentials"),
         (403, "SignatureDoesNotMatch", "access is denied; check the credentials"),
         (403, "InvalidAccessKeyId", "access is denied; check the credentials"),

@@ -165,6 +165,13 @@ def test_a_folder_with_the_name_of_a_scheme_is_a_folder(
             "No way",
         ),
         ("AWS Error NETWORK_CONNECTION during X operation: ?", "NETWORK_CONNECTION", "no answer"),
+        ("AWS Error UNKNOWN (HTTP status 400) during HeadObject operation: No", "HTTP 400", None),
+        (
+            "AWS Error UNKNOWN (HTTP status 400) during ListObjectsV2 operation: Unable to parse "
+            "ExceptionName: ExpiredToken Message: The token has expired.",
+            "ExpiredToken",
+            None,
+        ),
         ("anything else", None, None),
     ],
 )
