@@ -36,6 +36,8 @@ _FAILURE = re.compile(
     r"AWS Error (\w+)(?: \(HTTP status (\d+)\))? during \w+ operation: "
     r"(?:curlCode: \d+, ([^;]*)|Unable to parse ExceptionName: (\w+))?"
 )
+_NO_BUCKET = re.compile("Bucket '.*' not found")
+_OTHER_REGION = re.compile(r"bucket is located in '([\w-]+)'")
 
 _NEEDS_KEYS = (
     "access is denied; check the credentials (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the "
@@ -72,8 +74,12 @@ class StorePath:
 
     def __str__(self) -> str:
         """Return the URI by which runs over this place are known: the same store, the same text."""
-        endpoint = dict(self.options).get("endpoint_override")
-        return f"s3://{self.key}" + (f"?endpoint_override={endpoint}" if endpoint else "")
+        return f"s3://{self.key}" + (f"?endpoint_override={self.endpoint}" if self.endpoint else "")
+
+    @property
+    def endpoint(self) -> str | None:
+        """The store's host, perhaps with a port; None for AWS."""
+        return dict(self.options).get("endpoint_override")
 
     @property
     def bucket(self) -> str:
@@ -200,6 +206,9 @@ def filesystem_of(place: StorePath) -> Any:
 def why(error: Exception) -> str:
     """Return what a failure of the store means and what to do, in a line without secrets."""
     code, network = failure_of(error)
+    region = _OTHER_REGION.search(str(error))
+    if region:
+        return f"the bucket lies in another region; say so: ?region={region[1]}"
     if network:
         return f"the store cannot be reached ({network}); check the endpoint and the network"
     if code is None:
@@ -215,7 +224,7 @@ def failure_of(error: Exception) -> tuple[str | None, str | None]:
     """
     found = _FAILURE.search(str(error))
     if found is None:
-        return None, None
+        return "NO_SUCH_BUCKET" if _NO_BUCKET.search(str(error)) else None, None
     code, status, network, name = found.groups()
     if code == "UNKNOWN" and status:
         code = name or f"HTTP {status}"

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from pyarrow import fs
 
 from digitflow.errors import UsageError
 from digitflow.scoring.drift import measure_drift
@@ -15,6 +16,7 @@ from digitflow.scoring.stores import (
     StorePath,
     check_local,
     failure_of,
+    filesystem_of,
     is_uri,
     parse_uri,
     refuse_secrets,
@@ -172,12 +174,35 @@ def test_a_folder_with_the_name_of_a_scheme_is_a_folder(
             "ExpiredToken",
             None,
         ),
+        ("Bucket 'x' not found", "NO_SUCH_BUCKET", None),
         ("anything else", None, None),
     ],
 )
 def test_failures_are_understood(said: str, code: str | None, network: str | None):
     assert failure_of(OSError(said)) == (code, network)
     assert "\n" not in why(OSError(said))
+
+
+def test_the_region_of_a_bucket_is_told():
+    said = (
+        "When listing objects under key 'x/' in bucket 'b': Looks like the configured region is "
+        "'eu-west-1' while the bucket is located in 'us-east-2'.AWS Error UNKNOWN (HTTP status "
+        "301) during ListObjectsV2 operation: Unable to parse ExceptionName: PermanentRedirect"
+    )
+
+    assert why(OSError(said)) == "the bucket lies in another region; say so: ?region=us-east-2"
+
+
+def test_a_bucket_that_aws_does_not_know_is_told(monkeypatch: pytest.MonkeyPatch):
+    def fail(bucket: str) -> str:
+        raise OSError(f"Bucket '{bucket}' not found")
+
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(fs, "resolve_s3_region", fail)
+
+    with pytest.raises(UsageError, match=r"^s3://no-such-bucket/x: no such bucket; check its name"):
+        filesystem_of(parse_uri("s3://no-such-bucket/x"))
 
 
 def test_places_are_the_same_by_all_that_leads_to_them():
