@@ -111,7 +111,7 @@ def main() -> None:
         # Before Prefect's server is started: what cannot work is said at once.
         for place in (options.images, options.output):
             refuse_secrets(place, _RECORDED)
-        with outlined(options.images, options.output) as output:
+        with outlined(options.images, options.output, options.partition_by) as output:
             check_request(
                 options.images,
                 output,

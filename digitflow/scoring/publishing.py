@@ -16,9 +16,10 @@ from typing import Any, TypeVar, cast
 import pyarrow as pa
 from pyarrow import parquet
 
-from digitflow.errors import DigitflowError, OutputError
+from digitflow.errors import DigitflowError, OutputError, UsageError
 from digitflow.files import replacing, why_not_written, write_text
 from digitflow.scoring.scored import read_facts
+from digitflow.scoring.stopwatch import Stopwatch
 from digitflow.scoring.stores import StorePath, failure_of, filesystem_of, is_uri, parse_uri, why
 from digitflow.scoring.summary import ScoreSummary
 from digitflow.scoring.working import locked
@@ -40,27 +41,46 @@ def publishing(score: _Score) -> _Score:
     def scored(images: Path | str, output: Path | str, **options: Any) -> ScoreSummary:
         if not is_uri(output):
             return score(images, output, **options)
-        place = checked_output(images, output)
+        place = checked_output(images, output, options.get("partition_by"))
+        stopwatch = Stopwatch()
         with staged(place) as table:
+            stopwatch.lap("plan")
             summary = score(images, table, **options)
-        return replace(summary, output=str(place))
+            stopwatch.skip()
+        stopwatch.lap("assemble")
+        more = stopwatch.seconds
+        profile = {stage: spent + more.get(stage, 0) for stage, spent in summary.profile.items()}
+        seconds = summary.seconds + sum(more.values())
+        return replace(summary, output=str(place), seconds=seconds, profile=profile)
 
     return cast(_Score, scored)
 
 
-def checked_output(images: Path | str, output: Path | str) -> StorePath:
+def checked_output(
+    images: Path | str, output: Path | str, partition_by: str | None = None
+) -> StorePath:
     """Return the place of a table that a URI names.
 
     Raises
     ------
     UsageError, OutputError
-        If it is no URI of a table, or lies among the images.
+        If it is no URI of a table or lies among the images, or a table is to be partitioned.
     """
     place = parse_uri(str(output))
     path = str(output).partition("?")[0]
     if place.key == place.bucket or path.endswith("/"):
         raise OutputError(f"{place}: a table is one object; name it, as …/out.parquet")
-    if is_uri(images) and f"{place.key}/".startswith(f"{parse_uri(str(images)).key}/"):
+    if partition_by is not None:
+        raise UsageError(
+            f"--partition-by {partition_by}: is for a local dataset; leave it out, or name a local "
+            "folder, with a slash at its end"
+        )
+    folder = parse_uri(str(images)) if is_uri(images) else None
+    if (
+        folder
+        and folder.endpoint == place.endpoint
+        and f"{place.key}/".startswith(f"{folder.key}/")
+    ):
         raise OutputError(f"{place}: lies among the images; name a place outside their folder")
     return place
 
@@ -85,7 +105,7 @@ def staged(place: StorePath) -> Iterator[Path]:
         on this machine is making it, or another machine has changed it meanwhile.
     """
     name = hashlib.sha256(str(place).encode()).hexdigest()[:24]
-    folder = cache_folder() / "tables" / name
+    folder = Path(os.path.realpath(cache_folder()), "tables", name)
     table, record = folder / "table.parquet", folder / "origin.json"
     with _told_as(place, table):
         with _as_output_error(table):
@@ -106,7 +126,9 @@ def staged(place: StorePath) -> Iterator[Path]:
 
 
 @contextmanager
-def outlined(images: Path | str, output: Path | str) -> Iterator[Path | str]:
+def outlined(
+    images: Path | str, output: Path | str, partition_by: str | None = None
+) -> Iterator[Path | str]:
     """Give a local file in place of a table, of its columns and facts, but without its rows.
 
     It is enough to check a request with. A local output is given as it is.
@@ -119,9 +141,9 @@ def outlined(images: Path | str, output: Path | str) -> Iterator[Path | str]:
     if not is_uri(output):
         yield output
         return
-    place = checked_output(images, output)
+    place = checked_output(images, output, partition_by)
     with TemporaryDirectory() as folder:
-        outline = Path(folder, "table.parquet")
+        outline = Path(os.path.realpath(folder), "table.parquet")
         if _origin(place) is not None:
             _write_outline(place, outline)
         with _told_as(place, outline):

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -19,7 +20,7 @@ from scoring_support import same_rows
 from digitflow.errors import OutputError, UsageError, in_one_line
 from digitflow.scoring import folder, publishing, stores
 from digitflow.scoring.folder import score_folder
-from digitflow.scoring.publishing import outlined, staged
+from digitflow.scoring.publishing import checked_output, outlined, staged
 from digitflow.scoring.scored import read_facts
 from digitflow.scoring.stores import parse_uri
 from digitflow.scoring.table import METADATA_KEY
@@ -154,6 +155,53 @@ def test_what_is_no_table_is_left_as_it_is(
 def test_a_table_among_the_images_is_refused(store: ObjectStore):
     with pytest.raises(OutputError, match="lies among the images"):
         score_folder(store.uri("scans/"), store.uri("scans/out.parquet"))
+
+
+def test_a_table_in_another_store_is_not_among_the_images(store: ObjectStore):
+    other = f"s3://{store.bucket}/scans?endpoint_override=elsewhere"
+
+    assert checked_output(other, store.uri("scans/out.parquet")) == parse_uri(
+        store.uri("scans/out.parquet")
+    )
+
+
+def test_parts_by_day_are_refused_in_a_store(store: ObjectStore, images: Path):
+    with pytest.raises(UsageError, match="is for a local dataset; leave it out") as refused:
+        score_folder(images, store.uri(TABLE), partition_by="day")
+
+    assert str(refused.value).startswith("--partition-by day: ")
+
+
+def test_the_time_to_fetch_and_to_upload_is_counted(
+    store: ObjectStore, images: Path, monkeypatch: pytest.MonkeyPatch
+):
+    publish = publishing._publish
+
+    def publish_slowly(*arguments: object) -> None:
+        time.sleep(0.5)
+        publish(*arguments)
+
+    monkeypatch.setattr(publishing, "_publish", publish_slowly)
+
+    summary = score_folder(images, store.uri(TABLE), workers=1, profile=True)
+
+    assert summary.seconds > 0.5
+    assert summary.profile["assemble"] > 0.5
+    assert sum(summary.profile.values()) == pytest.approx(summary.seconds, rel=0.01)
+
+
+def test_messages_name_the_store_where_the_cache_is_a_link(
+    store: ObjectStore, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "large").mkdir()
+    (tmp_path / "link").symlink_to("large")
+    monkeypatch.setenv("DIGITFLOW_CACHE", str(tmp_path / "link"))
+    score_folder(images, store.uri(TABLE))
+    (images / "a.png").rename(tmp_path / "a.png")
+    moved = images.rename(tmp_path / "moved")
+
+    with pytest.raises(UsageError, match=r"^s3://\S*out.parquet\S*: rows of another folder"):
+        score_folder(moved, store.uri(TABLE), keep_removed=True)
 
 
 def test_a_bucket_that_is_missing_is_told(store: ObjectStore, images: Path):
