@@ -289,8 +289,8 @@ def _out_of_sight(shard: Shard, worker: str) -> DigitflowError:
     """Return the error for a worker that sees nothing of what this machine sees."""
     if not isinstance(shard.folder, bytes):
         return DigitflowError(
-            f"{worker}: this worker may not read {shard.folder}, and this machine may; give it "
-            "credentials in its environment, or by its role"
+            f"{worker}: this worker does not see {shard.folder} as it is here "
+            f"({_in_words(shard)}); give it credentials, and the same endpoint, in its environment"
         )
     return DigitflowError(
         f"{worker}: this worker does not see {fsdecode(shard.folder)} as it is here "

@@ -129,8 +129,8 @@ def reading_ahead(folder: StorePath, files: Sequence[Found]) -> Iterator[Reader]
         )
 
 
-def may_read(folder: StorePath, files: Sequence[Found]) -> bool:
-    """Tell whether this process may read the first of some objects; whether it is there or not.
+def is_there(folder: StorePath, files: Sequence[Found]) -> bool:
+    """Tell whether the first of some objects is there for this process, and may be read by it.
 
     Raises
     ------
@@ -142,6 +142,8 @@ def may_read(folder: StorePath, files: Sequence[Found]) -> bool:
         return True
     try:
         filesystem_of(folder).open_input_file(f"{folder.key}/{first.path.decode()}").close()
+    except FileNotFoundError:
+        return False
     except OSError as error:
         return failure_of(error)[0] != "ACCESS_DENIED"
     return True

@@ -57,9 +57,9 @@ class Shard:
         """Tell whether any of its files is there, seen from here; in a store, may be read."""
         folder = self.folder
         if not isinstance(folder, bytes):
-            from digitflow.scoring.objects import may_read
+            from digitflow.scoring.objects import is_there
 
-            return may_read(folder, self.files)
+            return is_there(folder, self.files)
         return any(os.path.lexists(folder + b"/" + each.path) for each in self.files)
 
 

@@ -279,6 +279,8 @@ def dask_setup(worker):
     objects.filesystem_of = lambda place: Store()
 """
 
+ANOTHER_STORE = DENIED.replace("raise OSError", "raise FileNotFoundError")
+
 OUT_OF_REACH = """
 from digitflow.errors import UsageError
 from digitflow.scoring import objects
@@ -294,7 +296,8 @@ def dask_setup(worker):
 @pytest.mark.parametrize(
     ("code", "said"),
     [
-        (DENIED, "this worker may not read s3://.*; give it credentials"),
+        (DENIED, "this worker does not see s3://.*; give it credentials"),
+        (ANOTHER_STORE, "this worker does not see s3://.*; give it .* the same endpoint"),
         (OUT_OF_REACH, "this worker cannot read the images: s3://.*: the store cannot be reached"),
     ],
 )
