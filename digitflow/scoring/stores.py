@@ -245,10 +245,15 @@ def _endpoint_of_environment() -> dict[str, str]:
 
     The SDK reads them too, but would put the bucket's name before the host's.
     """
-    url = next(filter(None, map(os.environ.get, _ENDPOINT)), None)
-    if url is None:
+    name = next(filter(os.environ.get, _ENDPOINT), None)
+    if name is None:
         return {}
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(os.environ[name])
+    except ValueError:
+        parts = urlsplit("")
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise UsageError(f"{name}: is no http://host:port or https://host:port; set it so")
     return {"endpoint_override": parts.netloc.rpartition("@")[2], "scheme": parts.scheme}
 
 

@@ -76,6 +76,16 @@ def test_the_endpoint_may_come_from_the_environment(monkeypatch: pytest.MonkeyPa
     assert str(parse_uri("s3://bucket/x?endpoint_override=other")).endswith("=other")
 
 
+@pytest.mark.parametrize("url", ["host:9000", "//host", "ftp://host", "http://[::1"])
+def test_an_endpoint_in_the_environment_that_is_no_url_is_told(
+    url: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+
+    with pytest.raises(UsageError, match=r"^AWS_ENDPOINT_URL: is no http://host:port"):
+        parse_uri("s3://bucket/x")
+
+
 def test_the_text_of_a_place_tells_the_store_but_no_secret():
     place = parse_uri(f"s3://key:{SECRET}@bucket/x?scheme=http&endpoint_override=host:9000")
 
