@@ -24,7 +24,7 @@ from digitflow.scoring.scored import has_columns, read_facts
 from digitflow.scoring.stores import StorePath, check_local, is_uri, parse_uri, refuse_secrets
 from digitflow.scoring.table import FORMAT_VERSION
 
-_AS_TEXT = "or give the URI as text, not as a Path: s3://bucket/…"
+_AS_TEXT = "give a URI as text and not as a Path, with both slashes: s3://bucket/…"
 
 
 @dataclass(frozen=True)
