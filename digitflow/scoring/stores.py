@@ -258,6 +258,11 @@ def _endpoint_of_environment() -> dict[str, str]:
 
 
 def _check(place: StorePath, fragment: str) -> None:
+    if ":" in place.bucket:  # perhaps half of a secret
+        raise UsageError(
+            "s3://…: a bucket has no ':' in its name; write / in a secret as %2F, and a host as "
+            "?endpoint_override=host:9000"
+        )
     unknown = [name for name, _ in place.options if name not in _OPTIONS]
     if unknown:
         raise UsageError(
