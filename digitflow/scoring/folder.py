@@ -176,14 +176,15 @@ def _comparison(request: Request, begun: Begun, work: Path) -> tuple[Comparison,
     """
     tables: list[Source] = []
     unreadable: list[Source] = []
+    model_id = request.bundle.model_id
     for file, facts in read_earlier(request).items():
         as_now = identity_in(facts) == request.identity
-        table = Source([file], as_now and not begun.fresh)
+        table = Source([file], model_id if as_now and not begun.fresh else None)
         if table.trusted or request.keep_removed:
             tables.append(table)
         elif request.dataset:  # new rows take the place of the old ones, in the same part
             (tables if tells_its_files(table) else unreadable).append(table)
-    left = [Source(each) for each in begun.left]
+    left = [Source(each, model_id) for each in begun.left]
     comparison = Comparison(tables, left, request.keep_removed, work)
     return comparison, [table.files[0] for table in unreadable]
 

@@ -214,9 +214,19 @@ def _check_that_rows_can_stay(request: Request, earlier: dict[str, Any]) -> None
         ("folder", earlier.get("run", {}).get("folder"), now["run"]["folder"]),
         ("classes", earlier.get("model", {}).get("class_names"), [*now["model"]["class_names"]]),
         ("columns", earlier.get("format_version"), now["format_version"]),
+        # As no row tells, one would stand for its file, should that come back.
+        (
+            "setting of --multi",
+            _on_or_off(earlier.get("run", {}).get("multi")),
+            _on_or_off(request.multi),
+        ),
     ]:
         if was != would_be:
             raise UsageError(
                 f"{request.output}: rows of another {what} ({was}) cannot stay beside new ones; "
                 "leave out --keep-removed or name another output"
             )
+
+
+def _on_or_off(setting: bool | None) -> str:
+    return "on" if setting else "off"
