@@ -120,7 +120,7 @@ def score_folder(
     >>> summary.statuses  # doctest: +SKIP
     {'ok': 9870, 'uncertain': 130}
     """
-    started = time.perf_counter()
+    started, began = time.perf_counter(), datetime.now(UTC)
     stopwatch = make_stopwatch(profile)
     request = check_request(
         images,
@@ -132,7 +132,7 @@ def score_folder(
         keep_removed=keep_removed,
         partition_by=partition_by,
     )
-    run_id = run_id or f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+    run_id = run_id or f"{began:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
     options = ShardOptions(
         request.bundle.folder.resolve(), request.bundle.model_id, run_id, multi, profile
     )
@@ -151,7 +151,9 @@ def score_folder(
         facts = request.facts
         facts["run"]["run_id"] = run_id
         scored = _parts_of(done)
-        counts, n_parts, n_written = _save(request, comparison, scored, unreadable, work, facts)
+        counts, n_parts, n_written = _save(
+            request, comparison, scored, unreadable, work, facts, began
+        )
         stopwatch.lap("assemble")
     seconds = time.perf_counter() - started
     spent = _profile(done, stopwatch, seconds) if profile else {}
@@ -196,6 +198,7 @@ def _save(
     unreadable: list[Path],
     work: Path,
     facts: dict[str, Any],
+    began: datetime,
 ) -> tuple[RowCounts, int | None, int | None]:
     """Write the rows where they belong.
 
@@ -209,7 +212,7 @@ def _save(
         return write_table(rows, request.output, work / "table.parquet", facts), None, None
     # First of all, as what they hold unseen is about to be added.
     remove_parts(dataset, unreadable)
-    n_written = 0 if unchanged else grow(dataset, comparison, scored, work, facts)
+    n_written = 0 if unchanged else grow(dataset, comparison, scored, work, facts, began)
     parts = dataset.parts()
     return count_rows(parts), len(parts), n_written
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import partial
 from pathlib import Path
 
@@ -229,6 +230,27 @@ def test_days_tell_when_a_file_came_in_also_after_it_changed(images: Path, place
     by_day()
     assert list(place.iterdir()) == [earlier]
     check_against_a_fresh_run(images, place)
+
+
+def test_the_day_is_that_on_which_the_run_began(
+    images: Path, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evening = datetime(2026, 11, 20, 23, 59, 59, tzinfo=UTC)
+
+    class Clock(datetime):
+        """It strikes twelve as soon as somebody has looked at it."""
+
+        looks = 0
+
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:
+            cls.looks += 1
+            return evening + timedelta(minutes=cls.looks > 1)
+
+    for module in (folder_module, growing):
+        monkeypatch.setattr(module, "datetime", Clock, raising=False)
+    score_folder(images, f"{place}/", partition_by="day")
+    assert {part.parent.name for part in parts_of(place)} == {"added_on=2026-11-20"}
 
 
 def test_layouts_are_not_mixed(images: Path, place: Path) -> None:
