@@ -93,11 +93,16 @@ def check_dataset(output: Path | str, partition_by: str | None) -> Dataset:
 
     Raises
     ------
+    UsageError
+        If its parts cannot lie as is asked.
     OutputError
         If none can be there.
     OSError
         If it cannot be looked at.
     """
+    if partition_by not in (None, *PARTITIONS):
+        known = " or ".join(map(repr, PARTITIONS))
+        raise UsageError(f"partition_by is {partition_by!r}; it can be {known}, or left out")
     path = Path(os.path.realpath(output))
     if path.exists() and not path.is_dir():
         raise OutputError(
