@@ -120,9 +120,22 @@ def read_earlier(request: Request) -> dict[Path, dict[str, Any]]:
     ------
     UsageError
         If rows of it are to be kept that have no place in the new table.
-    OSError
+    OutputError
         If it cannot be read.
     """
+    try:
+        return _read_earlier(request)
+    except DigitflowError:
+        raise
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise OutputError(
+            f"{error.filename or request.output}: cannot be read ({why}); mend that, or wait where "
+            "another run is writing it"
+        ) from error
+
+
+def _read_earlier(request: Request) -> dict[Path, dict[str, Any]]:
     output, class_names = request.output, request.bundle.class_names
     earlier: dict[Path, dict[str, Any]] = {}
     if request.dataset:

@@ -1,10 +1,12 @@
 """A dataset takes up what is new as new parts, and always holds what scoring anew would give."""
 
+import io
 import os
 import shutil
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -347,6 +349,24 @@ def test_damaged_parts_are_named_and_made_good(images: Path, place: Path) -> Non
     part.unlink()
     score_folder(images, f"{place}/")
     check_against_a_fresh_run(images, place)
+
+
+@pytest.mark.parametrize("error", [PermissionError, FileNotFoundError])
+def test_a_part_that_cannot_be_opened_is_named(
+    images: Path, place: Path, monkeypatch: pytest.MonkeyPatch, error: type[OSError]
+) -> None:
+    score_folder(images, f"{place}/")
+    part = parts_of(place)[1]
+    open_other = Path.open
+
+    def open_path(path: Path, *arguments: Any, **options: Any) -> io.IOBase:
+        if path == part:
+            raise error(2, "not to be had", os.fspath(path))
+        return open_other(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", open_path)
+    with pytest.raises(OutputError, match=rf"{part.name}: cannot be read \(not to be had\)"):
+        score_folder(images, f"{place}/")
 
 
 def test_a_part_with_other_columns_is_made_anew(images: Path, place: Path) -> None:
