@@ -1,5 +1,6 @@
 """A dataset takes up what is new as new parts, and always holds what scoring anew would give."""
 
+import errno
 import io
 import os
 import shutil
@@ -380,6 +381,22 @@ def test_a_part_with_other_columns_is_made_anew(images: Path, place: Path) -> No
     assert one.exists()
     assert not other.exists()
     check_against_a_fresh_run(images, place)
+
+
+def test_a_folder_that_takes_no_renames_from_beside_it_is_refused_at_once(
+    images: Path, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.mkdir()
+
+    def rename(source: Path, target: Path) -> None:
+        # So do bind mounts, which one file system may have many of.
+        assert (source.parent, target.parent) == (place.parent, place)
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+
+    monkeypatch.setattr(os, "rename", rename)
+    with pytest.raises(OutputError, match="beside it is no place for unfinished parts"):
+        score_folder(images, f"{place}/")
+    assert list(place.parent.iterdir()) == [place]
 
 
 def test_a_dataset_among_the_images_is_not_scored(images: Path) -> None:
