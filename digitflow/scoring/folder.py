@@ -19,7 +19,7 @@ from digitflow.scoring.growing import count_rows, grow, remove_parts
 from digitflow.scoring.known import SCORED, Comparison, Source, tells_its_files
 from digitflow.scoring.plan import Shard, plan_shards
 from digitflow.scoring.publishing import publishing
-from digitflow.scoring.request import Request, check_request, identity_in, read_earlier
+from digitflow.scoring.request import Request, check_request, identity_in, up_to_date
 from digitflow.scoring.scored import is_whole
 from digitflow.scoring.shard import ShardOptions, ShardSummary
 from digitflow.scoring.stopwatch import Stopwatch, make_stopwatch, total_profile
@@ -139,6 +139,7 @@ def score_folder(
     with working_folder(request.output, fresh) as work, _as_output_error(request.output):
         is_part = partial(is_whole, n_classes=len(request.bundle.class_names))
         begun = begin(work, request.identity, fresh, is_part)
+        request = up_to_date(request)
         comparison, unreadable = _comparison(request, begun, work)
         stopwatch.lap("plan")
         shards = plan_shards(request.folder, comparison.unknown(request.found))
@@ -179,7 +180,7 @@ def _comparison(request: Request, begun: Begun, work: Path) -> tuple[Comparison,
     tables: list[Source] = []
     unreadable: list[Source] = []
     model_id = request.bundle.model_id
-    for file, facts in read_earlier(request).items():
+    for file, facts in request.earlier.items():
         as_now = identity_in(facts) == request.identity
         table = Source([file], model_id if as_now and not begun.fresh else None)
         if table.trusted or request.keep_removed:
