@@ -39,9 +39,11 @@ def replacing(path: Path, *, make_folder: bool = True) -> Iterator[Path]:
     Raises
     ------
     OutputError
-        If the folder cannot be written to.
+        If the folder cannot be written to, or something else than a regular file is there.
     """
     with _as_output_error(path):
+        if path.exists() and not path.is_file():  # as /dev/null, which root could replace
+            raise OutputError(f"{path}: is no regular file; name another place")
         if make_folder:
             path.parent.mkdir(parents=True, exist_ok=True)
         temporary = _temporary_name(path)

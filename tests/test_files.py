@@ -1,3 +1,4 @@
+import os
 import stat
 from pathlib import Path
 
@@ -86,3 +87,14 @@ def test_the_digest_is_sha256(tmp_path: Path):
     (tmp_path / "file").write_bytes(b"abc")
 
     assert sha256_of(tmp_path / "file").startswith("ba7816bf8f01cfea414140de5dae2223")
+
+
+def test_what_is_no_regular_file_is_not_replaced(tmp_path: Path) -> None:
+    # As root, /dev/null would be a file from then on.
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path in (pipe, tmp_path):
+        with pytest.raises(OutputError, match="is no regular file; name another"):
+            write_text(path, "x")
+    assert pipe.is_fifo()
+    assert list(tmp_path.iterdir()) == [pipe]

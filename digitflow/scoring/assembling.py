@@ -66,7 +66,7 @@ def _narrowed(source: Source, wanted: np.ndarray) -> Source:
     """Return a source of whose files that stay only those stay that are wanted."""
     kept = np.frombuffer(source.kept, np.uint8).copy()
     kept[np.flatnonzero(kept)] = wanted
-    return Source(source.files, source.trusted, bytearray(kept.tobytes()), source.counts)
+    return Source(source.files, source.model_id, bytearray(kept.tobytes()), source.counts)
 
 
 class _KeptRows:

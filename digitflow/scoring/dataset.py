@@ -4,6 +4,7 @@ A file of the scanned folder has its rows in exactly one part. Nothing but parts
 where readers look, so that they all read it as it is.
 """
 
+import errno
 import os
 import re
 import secrets
@@ -93,17 +94,22 @@ def check_dataset(output: Path | str, partition_by: str | None) -> Dataset:
 
     Raises
     ------
+    UsageError
+        If its parts cannot lie as is asked.
     OutputError
         If none can be there.
     OSError
         If it cannot be looked at.
     """
+    if partition_by not in (None, *PARTITIONS):
+        known = " or ".join(map(repr, PARTITIONS))
+        raise UsageError(f"partition_by is {partition_by!r}; it can be {known}, or left out")
     path = Path(os.path.realpath(output))
     if path.exists() and not path.is_dir():
         raise OutputError(
             f"{output}: is a file; leave out the slash for a single table, or name another folder"
         )
-    if path.is_dir() and path.stat().st_dev != path.parent.stat().st_dev:
+    if path.is_dir() and not _takes_renames(path):
         raise OutputError(
             f"{output}: is a file system of its own, and beside it is no place for unfinished "
             f"parts; name a folder in it, as {path / 'scored'}/"
@@ -169,6 +175,19 @@ def read_part_facts(
                 )
         found[part] = facts
     return found
+
+
+def _takes_renames(folder: Path) -> bool:
+    """Tell whether a file beside a folder can be renamed into it; nothing is."""
+    if folder.stat().st_dev != folder.parent.stat().st_dev:
+        return False
+    # Of a bind mount the number is the same. The kernel says so before it looks for the file.
+    nowhere = f".{secrets.token_hex(8)}"
+    try:
+        (folder.parent / nowhere).rename(folder / nowhere)
+    except OSError as error:
+        return error.errno != errno.EXDEV
+    return True
 
 
 def _is_dataset(folder: Path) -> bool:

@@ -19,7 +19,7 @@ from digitflow.scoring.growing import count_rows, grow, remove_parts
 from digitflow.scoring.known import SCORED, Comparison, Source, tells_its_files
 from digitflow.scoring.plan import Shard, plan_shards
 from digitflow.scoring.publishing import publishing
-from digitflow.scoring.request import Request, check_request, identity_in, read_earlier
+from digitflow.scoring.request import Request, check_request, identity_in, up_to_date
 from digitflow.scoring.scored import is_whole
 from digitflow.scoring.shard import ShardOptions, ShardSummary
 from digitflow.scoring.stopwatch import Stopwatch, make_stopwatch, total_profile
@@ -120,7 +120,7 @@ def score_folder(
     >>> summary.statuses  # doctest: +SKIP
     {'ok': 9870, 'uncertain': 130}
     """
-    started = time.perf_counter()
+    started, began = time.perf_counter(), datetime.now(UTC)
     stopwatch = make_stopwatch(profile)
     request = check_request(
         images,
@@ -132,13 +132,14 @@ def score_folder(
         keep_removed=keep_removed,
         partition_by=partition_by,
     )
-    run_id = run_id or f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+    run_id = run_id or f"{began:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
     options = ShardOptions(
         request.bundle.folder.resolve(), request.bundle.model_id, run_id, multi, profile
     )
     with working_folder(request.output, fresh) as work, _as_output_error(request.output):
         is_part = partial(is_whole, n_classes=len(request.bundle.class_names))
         begun = begin(work, request.identity, fresh, is_part)
+        request = up_to_date(request)
         comparison, unreadable = _comparison(request, begun, work)
         stopwatch.lap("plan")
         shards = plan_shards(request.folder, comparison.unknown(request.found))
@@ -151,7 +152,9 @@ def score_folder(
         facts = request.facts
         facts["run"]["run_id"] = run_id
         scored = _parts_of(done)
-        counts, n_parts, n_written = _save(request, comparison, scored, unreadable, work, facts)
+        counts, n_parts, n_written = _save(
+            request, comparison, scored, unreadable, work, facts, began
+        )
         stopwatch.lap("assemble")
     seconds = time.perf_counter() - started
     spent = _profile(done, stopwatch, seconds) if profile else {}
@@ -176,14 +179,15 @@ def _comparison(request: Request, begun: Begun, work: Path) -> tuple[Comparison,
     """
     tables: list[Source] = []
     unreadable: list[Source] = []
-    for file, facts in read_earlier(request).items():
+    model_id = request.bundle.model_id
+    for file, facts in request.earlier.items():
         as_now = identity_in(facts) == request.identity
-        table = Source([file], as_now and not begun.fresh)
+        table = Source([file], model_id if as_now and not begun.fresh else None)
         if table.trusted or request.keep_removed:
             tables.append(table)
         elif request.dataset:  # new rows take the place of the old ones, in the same part
             (tables if tells_its_files(table) else unreadable).append(table)
-    left = [Source(each) for each in begun.left]
+    left = [Source(each, model_id) for each in begun.left]
     comparison = Comparison(tables, left, request.keep_removed, work)
     return comparison, [table.files[0] for table in unreadable]
 
@@ -195,6 +199,7 @@ def _save(
     unreadable: list[Path],
     work: Path,
     facts: dict[str, Any],
+    began: datetime,
 ) -> tuple[RowCounts, int | None, int | None]:
     """Write the rows where they belong.
 
@@ -208,7 +213,7 @@ def _save(
         return write_table(rows, request.output, work / "table.parquet", facts), None, None
     # First of all, as what they hold unseen is about to be added.
     remove_parts(dataset, unreadable)
-    n_written = 0 if unchanged else grow(dataset, comparison, scored, work, facts)
+    n_written = 0 if unchanged else grow(dataset, comparison, scored, work, facts, began)
     parts = dataset.parts()
     return count_rows(parts), len(parts), n_written
 

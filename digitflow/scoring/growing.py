@@ -6,7 +6,7 @@ move from one part to another, so that readers find it at most once.
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ def grow(
     scored: Source,
     work: Path,
     facts: dict[str, Any],
+    began: datetime,
 ) -> int:
     """Write what is new or changed into a dataset.
 
@@ -51,6 +52,8 @@ def grow(
         A folder on the dataset's file system, where parts are built.
     facts : dict
         The model and the run, as `write_table` takes them.
+    began : datetime
+        When the run began (UTC), by which new parts are named.
 
     Returns
     -------
@@ -64,7 +67,7 @@ def grow(
     """
     if not comparison.tables:  # otherwise the folder was there, and must not have vanished
         _make_folder(dataset.folder)
-    targets, emptied = _targets(dataset, comparison)
+    targets, emptied = _targets(dataset, comparison, began)
     homes = _homes(comparison)
     for home in _still_failing(comparison, scored, homes):
         del targets[home]
@@ -110,11 +113,13 @@ def _homes(comparison: Comparison) -> np.ndarray:
     return homes
 
 
-def _targets(dataset: Dataset, comparison: Comparison) -> tuple[dict[int, Path], list[Path]]:
+def _targets(
+    dataset: Dataset, comparison: Comparison, began: datetime
+) -> tuple[dict[int, Path], list[Path]]:
     """Return the parts to write by their number, new ones first, and those to remove."""
     n_new = -(-comparison.homes.count(NEW) // PART_FILES)
     numbers = range(comparison.tables.stop, comparison.tables.stop + n_new)
-    targets = dict(zip(numbers, dataset.new_parts(datetime.now(UTC)), strict=False))
+    targets = dict(zip(numbers, dataset.new_parts(began), strict=False))
     present = {*np.unique(np.frombuffer(comparison.homes, np.uint32)).tolist()}
     emptied = []
     for home in comparison.tables:

@@ -29,8 +29,8 @@ SCORED, TABLE = range(2)
 #: In place of an earlier table: none had rows of the file.
 NEW = 0
 
-_NEEDED = ["path", "path_bytes", "segment", "status", "size_bytes", "modified_at", "scored_at"]
 _OF_PLACES = pa.schema({"path": pa.string(), "path_bytes": pa.binary(), "segment": pa.int16()})
+_NEEDED = [*_OF_PLACES.names, "status", "size_bytes", "modified_at", "model_id", "scored_at"]
 _BATCH_ROWS = 2048  # of each source: many may be open at once
 _NEVER_KEPT = -1  # in place of a size, which no file has
 
@@ -43,9 +43,14 @@ class Source:
     """Parquet files with known rows, in the order of the walk from the first to the last."""
 
     files: Sequence[Path]
-    trusted: bool = True  # whether its rows may stand for files that are there
+    model_id: str | None = None  # whose rows may stand for files that are there; None: no one's
     kept: bytearray = field(default_factory=bytearray)  # for each file scored in it, 1 or 0
     counts: list[int] = field(default_factory=list)  # for each Parquet file, files scored in it
+
+    @property
+    def trusted(self) -> bool:
+        """Whether any of its rows may stand for files that are there."""
+        return self.model_id is not None
 
 
 class Comparison:
@@ -168,7 +173,7 @@ class Comparison:
 def tells_its_files(source: Source) -> bool:
     """Tell whether it can be read which files a source has rows of."""
     try:
-        return all(entry for entry in _entries(TABLE, Source(source.files, source.trusted)))
+        return all(entry for entry in _entries(TABLE, Source(source.files, source.model_id)))
     except OutputError:
         return False
 
@@ -185,7 +190,7 @@ def _entries(origin: int, source: Source) -> Iterator[_Entry]:
     last = b""
     for file in source.files:
         n_files = 0
-        for places, segments, sizes, times in _keys(file, source.trusted):
+        for places, segments, sizes, times in _keys(file, source.model_id):
             for place, segment, size, time in zip(places, segments, sizes, times, strict=True):
                 if segment == 0 and place > last:
                     n_files += 1
@@ -200,17 +205,18 @@ def _entries(origin: int, source: Source) -> Iterator[_Entry]:
 
 
 def _keys(
-    file: Path, trusted: bool
+    file: Path, model_id: str | None
 ) -> Iterator[tuple[list[bytes], list[int], list[int], list[int]]]:
-    """Read place, segment, size and time of rows; where they are not trusted, no size is known."""
-    for rows in read_rows(file, _NEEDED if trusted else _OF_PLACES.names, _BATCH_ROWS):
-        if not trusted and rows.schema != _OF_PLACES:
+    """Read place, segment, size and time of rows; where none may stand, no size is known."""
+    columns = _OF_PLACES.names if model_id is None else _NEEDED
+    for rows in read_rows(file, columns, _BATCH_ROWS):
+        if model_id is None and rows.schema != _OF_PLACES:
             raise OutputError(f"{file}: has other columns than those of its files; use --fresh")
         segments = numbers_in(rows.column("segment")).tolist()
         sizes = times = [_NEVER_KEPT] * len(segments)
-        if trusted:
+        if model_id is not None:
             known = numbers_in(rows.column("size_bytes"))
-            sizes = np.where(_usable(rows), known, _NEVER_KEPT).tolist()
+            sizes = np.where(_usable(rows, model_id), known, _NEVER_KEPT).tolist()
             times = numbers_in(rows.column("modified_at")).tolist()
         yield _places(rows), segments, sizes, times
 
@@ -222,9 +228,17 @@ def _places(rows: pa.RecordBatch) -> list[bytes]:
     return [place_in_walk(path) for path in paths]
 
 
-def _usable(rows: pa.RecordBatch) -> np.ndarray:
-    """Tell of each row whether it stands as long as its file keeps its size and time."""
-    status, size, time = (rows.column(name) for name in ("status", "size_bytes", "modified_at"))
-    read = np.array([word != "error" for word in words_in(status)], bool)[numbers_in(status)]
+def _usable(rows: pa.RecordBatch, model_id: str) -> np.ndarray:
+    """Tell of each row whether it stands as long as its file keeps its size and time.
+
+    One that another model made may have stayed while its file was gone, which may be back.
+    """
+    size, time = rows.column("size_bytes"), rows.column("modified_at")
+    read = ~_is_word(rows.column("status"), "error")
     settled = numbers_in(time) < numbers_in(rows.column("scored_at")) - GRAIN_US
-    return read & known_in(size) & known_in(time) & settled
+    by_model = _is_word(rows.column("model_id"), model_id)
+    return read & by_model & known_in(size) & known_in(time) & settled
+
+
+def _is_word(column: pa.DictionaryArray, word: str) -> np.ndarray:
+    return np.array([each == word for each in words_in(column)], bool)[numbers_in(column)]

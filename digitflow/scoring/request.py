@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ class Request:
     keep_removed: bool  # rows of files that are gone stay
     found: Iterator[Found]  # the walk, at least one file; to be consumed once
     dataset: Dataset | None = None  # in place of a single table
+    earlier: dict[Path, dict[str, Any]] = field(default_factory=dict)  # see `read_earlier`
 
     @property
     def folder(self) -> bytes | StorePath:
@@ -104,29 +105,52 @@ def check_request(
     folder, place = _checked_folder(images), _checked_output(output, partition_by)
     dataset, table = (place, place.folder) if isinstance(place, Dataset) else (None, place)
     bundle = load_bundle(find_model(model))
-    found = _walk(folder, table)
-    first = next(found, None)
-    if first is None:
-        named = folder if is_uri(images) else images
-        raise UsageError(f"{named}: holds no files (hidden ones are left out); nothing to score")
-    files = chain([first], found)
-    request = Request(folder, table, bundle, workers, multi, keep_removed, files, dataset)
-    read_earlier(request)
-    return request
+    request = Request(folder, table, bundle, workers, multi, keep_removed, iter(()), dataset)
+    # In this order, so that the walk sees whatever is in the table.
+    earlier = read_earlier(request)
+    return replace(request, earlier=earlier, found=_walk(folder, table))
+
+
+def up_to_date(request: Request) -> Request:
+    """Return a request as it is when the output is locked.
+
+    Another run may have made the table anew meanwhile, perhaps with files that came in since the
+    folder was listed, and which would be taken for gone.
+
+    Raises
+    ------
+    UsageError, OutputError
+        As `check_request` raises them.
+    """
+    earlier = read_earlier(request)
+    if earlier == request.earlier:
+        return request
+    return replace(request, earlier=earlier, found=_walk(request.images, request.output))
 
 
 def read_earlier(request: Request) -> dict[Path, dict[str, Any]]:
     """Return the facts of the table that lies at the output, or of each part of a dataset.
 
-    To be called again when the output is locked: another run may have made it anew meanwhile.
-
     Raises
     ------
     UsageError
         If rows of it are to be kept that have no place in the new table.
-    OSError
+    OutputError
         If it cannot be read.
     """
+    try:
+        return _read_earlier(request)
+    except DigitflowError:
+        raise
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise OutputError(
+            f"{error.filename or request.output}: cannot be read ({why}); mend that, or wait where "
+            "another run is writing it"
+        ) from error
+
+
+def _read_earlier(request: Request) -> dict[Path, dict[str, Any]]:
     output, class_names = request.output, request.bundle.class_names
     earlier: dict[Path, dict[str, Any]] = {}
     if request.dataset:
@@ -159,6 +183,15 @@ def _checked_workers(workers: int | None) -> int:
 
 
 def _walk(folder: Path | StorePath, table: Path) -> Iterator[Found]:
+    """Begin to walk a folder, which must hold a file."""
+    found = _all_found(folder, table)
+    first = next(found, None)
+    if first is None:
+        raise UsageError(f"{folder}: holds no files (hidden ones are left out); nothing to score")
+    return chain([first], found)
+
+
+def _all_found(folder: Path | StorePath, table: Path) -> Iterator[Found]:
     if isinstance(folder, StorePath):
         from digitflow.scoring.objects import walk_objects
 
@@ -220,9 +253,19 @@ def _check_that_rows_can_stay(request: Request, earlier: dict[str, Any]) -> None
         ("folder", earlier.get("run", {}).get("folder"), now["run"]["folder"]),
         ("classes", earlier.get("model", {}).get("class_names"), [*now["model"]["class_names"]]),
         ("columns", earlier.get("format_version"), now["format_version"]),
+        # As no row tells, one would stand for its file, should that come back.
+        (
+            "setting of --multi",
+            _on_or_off(earlier.get("run", {}).get("multi")),
+            _on_or_off(request.multi),
+        ),
     ]:
         if was != would_be:
             raise UsageError(
                 f"{request.output}: rows of another {what} ({was}) cannot stay beside new ones; "
                 "leave out --keep-removed or name another output"
             )
+
+
+def _on_or_off(setting: bool | None) -> str:
+    return "on" if setting else "off"

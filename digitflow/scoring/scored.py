@@ -106,7 +106,10 @@ def read_facts(path: Path) -> dict[str, Any] | None:
             facts = json.loads(metadata.get(METADATA_KEY, b"null"))
         except (pa.ArrowException, OSError, ValueError):  # what pyarrow raises for other bytes
             return None
-    return facts if isinstance(facts, dict) else None
+    if not isinstance(facts, dict):
+        return None
+    is_ours = all(isinstance(facts.get(name), dict) for name in ("model", "run"))
+    return facts if is_ours else None
 
 
 @dataclass(frozen=True)

@@ -107,8 +107,8 @@ def check_summary_file(path: str | None, images: Path | str, output: Path | str)
     Raises
     ------
     UsageError
-        If it is the table, lies in the dataset or among the images, is a folder, or its folder does
-        not exist.
+        If it is the table, lies in the dataset or among the images, is no regular file, or its
+        folder does not exist.
     """
     if path is None or path == CONSOLE:
         return
@@ -117,6 +117,8 @@ def check_summary_file(path: str | None, images: Path | str, output: Path | str)
     file, table, folder = (Path(os.path.realpath(each)) for each in (path, output, images))
     if file.is_dir() or not file.parent.is_dir():
         raise UsageError(f"{path}: is a folder or lies in none; name a file for the summary")
+    if Path(path).exists() and not Path(path).is_file():
+        raise UsageError(f"{path}: is no regular file; name one, or - for the console")
     if file.is_relative_to(table):
         what = "is the table" if file == table else "lies in the dataset"
         raise UsageError(f"{path}: {what}; name another file for the summary")
@@ -132,14 +134,14 @@ def write_summary(summary: ScoreSummary, path: str) -> None:
     summary : ScoreSummary
         What to write.
     path : str
-        The file; what was there is replaced.
+        The file, links followed; what was there is replaced.
 
     Raises
     ------
     OutputError
         If it cannot be written.
     """
-    write_text(Path(path), summary.as_json() + "\n")
+    write_text(Path(os.path.realpath(path)), summary.as_json() + "\n")
 
 
 def check_error_rate(summary: ScoreSummary, max_error_rate: float | None) -> None:

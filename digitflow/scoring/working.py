@@ -30,7 +30,7 @@ class Begun:
     """A run that has begun in its working folder."""
 
     parts: Path  # the folder for its parts, empty
-    left: list[list[Path]]  # what interrupted runs left: the parts of each, in their order
+    left: list[list[Path]]  # what interrupted runs left: the parts of each, the last run's last
     fresh: bool  # whether it, or the one that it goes on with, was told to score everything anew
 
 
@@ -121,7 +121,8 @@ def begin(
         write_text(record, json.dumps({**identity, "fresh": fresh}))
     parts = folder / secrets.token_hex(4)
     parts.mkdir()
-    return Begun(parts, [each for each in left if each], fresh or was_fresh)
+    left = sorted(filter(None, left), key=_time_of)
+    return Begun(parts, left, fresh or was_fresh)
 
 
 def _usable_parts(folder: Path, is_whole: Callable[[Path], bool]) -> list[Path]:
@@ -133,6 +134,11 @@ def _usable_parts(folder: Path, is_whole: Callable[[Path], bool]) -> list[Path]:
         elif leftover not in parts:
             leftover.unlink()
     return sorted(parts)
+
+
+def _time_of(parts: list[Path]) -> int:
+    """Return when the last part of a run was written."""
+    return max(part.stat().st_mtime_ns for part in parts)
 
 
 def _read(record: Path) -> Any:

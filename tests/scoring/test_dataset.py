@@ -1,9 +1,13 @@
 """A dataset takes up what is new as new parts, and always holds what scoring anew would give."""
 
+import errno
+import io
 import os
 import shutil
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -231,6 +235,27 @@ def test_days_tell_when_a_file_came_in_also_after_it_changed(images: Path, place
     check_against_a_fresh_run(images, place)
 
 
+def test_the_day_is_that_on_which_the_run_began(
+    images: Path, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evening = datetime(2026, 11, 20, 23, 59, 59, tzinfo=UTC)
+
+    class Clock(datetime):
+        """It strikes twelve as soon as somebody has looked at it."""
+
+        looks = 0
+
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:
+            cls.looks += 1
+            return evening + timedelta(minutes=cls.looks > 1)
+
+    for module in (folder_module, growing):
+        monkeypatch.setattr(module, "datetime", Clock, raising=False)
+    score_folder(images, f"{place}/", partition_by="day")
+    assert {part.parent.name for part in parts_of(place)} == {"added_on=2026-11-20"}
+
+
 def test_layouts_are_not_mixed(images: Path, place: Path) -> None:
     score_folder(images, f"{place}/")
     with pytest.raises(OutputError, match="not by day; leave out --partition-by"):
@@ -327,6 +352,24 @@ def test_damaged_parts_are_named_and_made_good(images: Path, place: Path) -> Non
     check_against_a_fresh_run(images, place)
 
 
+@pytest.mark.parametrize("error", [PermissionError, FileNotFoundError])
+def test_a_part_that_cannot_be_opened_is_named(
+    images: Path, place: Path, monkeypatch: pytest.MonkeyPatch, error: type[OSError]
+) -> None:
+    score_folder(images, f"{place}/")
+    part = parts_of(place)[1]
+    open_other = Path.open
+
+    def open_path(path: Path, *arguments: Any, **options: Any) -> io.IOBase:
+        if path == part:
+            raise error(2, "not to be had", os.fspath(path))
+        return open_other(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", open_path)
+    with pytest.raises(OutputError, match=rf"{part.name}: cannot be read \(not to be had\)"):
+        score_folder(images, f"{place}/")
+
+
 def test_a_part_with_other_columns_is_made_anew(images: Path, place: Path) -> None:
     score_folder(images, f"{place}/")
     one, other, _ = parts_of(place)
@@ -338,6 +381,22 @@ def test_a_part_with_other_columns_is_made_anew(images: Path, place: Path) -> No
     assert one.exists()
     assert not other.exists()
     check_against_a_fresh_run(images, place)
+
+
+def test_a_folder_that_takes_no_renames_from_beside_it_is_refused_at_once(
+    images: Path, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.mkdir()
+
+    def rename(source: Path, target: Path) -> None:
+        # So do bind mounts, which one file system may have many of.
+        assert (source.parent, target.parent) == (place.parent, place)
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+
+    monkeypatch.setattr(os, "rename", rename)
+    with pytest.raises(OutputError, match="beside it is no place for unfinished parts"):
+        score_folder(images, f"{place}/")
+    assert list(place.parent.iterdir()) == [place]
 
 
 def test_a_dataset_among_the_images_is_not_scored(images: Path) -> None:

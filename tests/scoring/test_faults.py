@@ -11,6 +11,7 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from scoring_support import FailsOnce, frame_of, same_rows
@@ -19,6 +20,7 @@ from support import change_manifest
 from digitflow.errors import BundleError, OutputError, in_one_line
 from digitflow.scoring import folder, plan, shard, workers
 from digitflow.scoring.folder import score_folder
+from digitflow.scoring.request import Request
 
 
 @pytest.fixture
@@ -177,6 +179,25 @@ def test_a_table_that_another_run_makes_at_the_last_moment_is_not_mistaken(
     summary = score_folder(images, output, workers=1)
     assert summary.n_kept == 0
     assert set(frame_of(output)["model_id"]) == {summary.model_id}
+
+
+@pytest.mark.parametrize("end", ["", "/"], ids=["table", "dataset"])
+def test_what_another_run_added_at_the_last_moment_is_not_taken_for_gone(
+    images: Path, output: Path, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    n_files = score_folder(images, f"{output}{end}", workers=1).n_files
+    check = folder.check_request
+
+    def is_slow(*arguments: Any, **options: Any) -> Request:
+        request = check(*arguments, **options)
+        monkeypatch.setattr(folder, "check_request", check)
+        shutil.copy(images / "a.png", images / "new.png")
+        assert score_folder(images, f"{output}{end}", workers=1).n_files == n_files + 1
+        return request
+
+    monkeypatch.setattr(folder, "check_request", is_slow)
+    summary = score_folder(images, f"{output}{end}", workers=1)
+    assert (summary.n_files, summary.n_removed) == (n_files + 1, 0)
 
 
 def test_an_interrupted_fresh_run_is_finished_by_one_without_fresh(

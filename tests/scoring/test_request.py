@@ -1,13 +1,17 @@
 """What is asked of a run is refused at once where it cannot work."""
 
+import json
 import os
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from digitflow.errors import OutputError, UnknownModelError, UsageError
 from digitflow.scoring.dataset import Dataset
 from digitflow.scoring.request import check_request
+from digitflow.scoring.table import METADATA_KEY
 
 
 @pytest.fixture
@@ -82,3 +86,21 @@ def test_model_and_workers_must_be_there(images: Path, tmp_path: Path) -> None:
         check_request(images, tmp_path / "out.parquet", model="nonesuch")
     with pytest.raises(UsageError, match="workers is 0; it must be at least 1"):
         check_request(images, tmp_path / "out.parquet", workers=0)
+
+
+def test_parts_lie_by_day_or_in_one_folder(images: Path, tmp_path: Path) -> None:
+    dataset = check_request(images, f"{tmp_path}/out/", partition_by="day").dataset
+    assert dataset == Dataset(tmp_path / "out", by_day=True)
+    with pytest.raises(UsageError, match="partition_by is 'week'; it can be 'day'"):
+        check_request(images, f"{tmp_path}/out/", partition_by="week")
+
+
+@pytest.mark.parametrize("facts", [{"run": None}, {"model": ["small"]}, {"model": {}, "run": 5}])
+def test_facts_of_someone_else_are_no_scored_table(
+    images: Path, tmp_path: Path, facts: dict
+) -> None:
+    output = tmp_path / "out.parquet"
+    content = pa.table({"a": [1]}).replace_schema_metadata({METADATA_KEY: json.dumps(facts)})
+    parquet.write_table(content, output)
+    with pytest.raises(OutputError, match="exists and is not a scored table"):
+        check_request(images, output)

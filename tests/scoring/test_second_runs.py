@@ -132,6 +132,31 @@ def _place(path: str) -> bytes:
     return plan.place_in_walk(path.replace("\\xff", "\udcff").encode(errors="surrogateescape"))
 
 
+@pytest.mark.parametrize("end", ["", "/"], ids=["table", "dataset"])
+def test_a_row_of_another_model_that_stayed_does_not_stand_for_its_file(
+    images: Path, output: Path, other_model: Path, end: str
+) -> None:
+    drop_broken(images)
+    place = f"{output}{end}"
+    score_folder(images, place)
+    (images / "a.png").rename(images.with_name("a.png"))
+    score_folder(images, place, model=str(other_model), keep_removed=True)
+    images.with_name("a.png").rename(images / "a.png")
+    back = score_folder(images, place, model=str(other_model))
+    assert work_of(back) == (1, READABLE - 1, 0)
+    assert set(frame_of(output)["model_id"]) == {back.model_id}
+    assert score_folder(images, place, model=str(other_model)).unchanged
+
+
+def test_rows_of_another_setting_of_multi_cannot_stay(images: Path, output: Path) -> None:
+    # Of a row nobody can tell how many digits were looked for, should its file come back.
+    score_folder(images, output)
+    before = output.read_bytes()
+    with pytest.raises(UsageError, match=r"rows of another setting of --multi \(off\) cannot stay"):
+        score_folder(images, output, multi=True, keep_removed=True)
+    assert output.read_bytes() == before
+
+
 def test_fresh_scores_everything_but_can_keep_what_is_gone(images: Path, output: Path) -> None:
     score_folder(images, output, run_id="first")
     second = score_folder(images, output, run_id="second", fresh=True)

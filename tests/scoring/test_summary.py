@@ -1,6 +1,7 @@
 """What a run says of itself, and when too much of it failed."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,6 +57,14 @@ def test_json_holds_every_field_and_the_rates(tmp_path: Path) -> None:
         write_summary(SUMMARY, "/proc/summary.json")
 
 
+def test_a_summary_is_written_where_a_link_leads(tmp_path: Path) -> None:
+    link = tmp_path / "last.json"
+    link.symlink_to("tonight.json")
+    write_summary(SUMMARY, str(link))
+    assert link.is_symlink()
+    assert json.loads((tmp_path / "tonight.json").read_text())["run_id"] == "tonight"
+
+
 def test_too_many_errors_are_an_error_that_counts_them() -> None:
     check_error_rate(SUMMARY, None)
     check_error_rate(SUMMARY, 0.02)
@@ -71,6 +80,8 @@ def test_a_summary_is_kept_away_from_table_and_images(tmp_path: Path) -> None:
     images, output = tmp_path / "images", tmp_path / "out.parquet"
     (images / "sub").mkdir(parents=True)
     (tmp_path / "alias.json").symlink_to(output)
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "stdout").symlink_to("pipe")
     for path in (None, "-", str(tmp_path / "summary.json")):
         check_summary_file(path, images, output)
     for path, why in [
@@ -78,6 +89,7 @@ def test_a_summary_is_kept_away_from_table_and_images(tmp_path: Path) -> None:
         (tmp_path / "alias.json", "is the table"),
         (images / "sub" / "summary.json", "lies among the images"),
         (tmp_path, "is a folder or lies in none"),
+        (tmp_path / "stdout", "is no regular file; name one, or - for the console"),
         (tmp_path / "missing" / "summary.json", "is a folder or lies in none"),
         ("s3://key:secret@bucket/summary.json", "^--summary: is no local file"),
     ]:

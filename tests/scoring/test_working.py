@@ -1,5 +1,6 @@
 """The working folder: one run at a time, and nothing left of dead ones."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,19 @@ def test_whole_parts_of_interrupted_runs_are_taken_up(tmp_path: Path, fresh: boo
         assert begun.fresh is fresh
         assert len(list(work.rglob("*.parquet*"))) == 4
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_left_last_comes_last(tmp_path: Path) -> None:
+    output = tmp_path / "out.parquet"
+    for _ in range(6):
+        interrupted(output, IDENTITY)
+    runs = sorted(tmp_path.glob(".out.parquet.digitflow/*/"))
+    for second, run in enumerate(runs):
+        for part in run.iterdir():
+            os.utime(part, (second, second))
+    with working_folder(output) as work:
+        begun = begin(work, IDENTITY, False, is_whole)
+        assert [part.stat().st_mtime for part, _ in begun.left] == [0, 1, 2, 3, 4, 5]
 
 
 def test_what_is_of_other_use_is_not_taken_up(tmp_path: Path) -> None:
