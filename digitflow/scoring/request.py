@@ -205,6 +205,8 @@ def _checked_folder(images: Path | str) -> Path | StorePath:
     if is_uri(images):
         return parse_uri(str(images))
     check_local(images, _AS_TEXT)
+    if images == "":
+        raise UsageError("no name is given; name a folder of images")
     try:
         folder = Path(os.path.realpath(images, strict=True))
         is_folder = folder.is_dir()

@@ -35,6 +35,12 @@ def test_paths_are_made_absolute_and_nothing_is_written(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["alias", "images"]
 
 
+def test_no_name_is_no_folder(images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(images)  # as which a script's empty variable would be taken
+    with pytest.raises(UsageError, match="no name is given; name a folder of images"):
+        check_request("", images.parent / "out.parquet")
+
+
 def test_the_folder_must_be_one_with_files(images: Path, tmp_path: Path) -> None:
     output = tmp_path / "out.parquet"
     with pytest.raises(UsageError, match="No such file"):
