@@ -10,12 +10,20 @@ class TerminatedError(BaseException):
     """What the handler of these tests raises."""
 
 
+def end(signum: int, frame: object) -> None:
+    raise TerminatedError
+
+
 @pytest.fixture
 def handled() -> Iterator[None]:
-    def end(signum: int, frame: object) -> None:
-        raise TerminatedError
-
     before = signal.signal(signal.SIGTERM, end)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture
+def unhandled() -> Iterator[None]:
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
     yield
     signal.signal(signal.SIGTERM, before)
 
@@ -50,8 +58,7 @@ def test_handlers_are_what_they_were_before():
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+@pytest.mark.usefixtures("unhandled")
 def test_a_signal_without_handler_is_left_to_the_system():
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-
     with signals_deferred():
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL

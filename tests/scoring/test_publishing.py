@@ -56,7 +56,7 @@ def large_table(path: Path, seed: int, megabytes: int = 25) -> None:
     """Write what looks like a scored table, so large that it is uploaded in three parts."""
     noise = np.random.default_rng(seed).bytes(megabytes * 10**6)
     table = pa.table({"noise": pa.array([noise[start::1000] for start in range(1000)])})
-    table = table.replace_schema_metadata({METADATA_KEY: b"{}"})
+    table = table.replace_schema_metadata({METADATA_KEY: b'{"model": {}, "run": {}}'})
     parquet.write_table(table, path, compression="none")
 
 
