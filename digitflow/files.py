@@ -41,7 +41,7 @@ def replacing(path: Path, *, make_folder: bool = True) -> Iterator[Path]:
     OutputError
         If the folder cannot be written to, or something else than a regular file is there.
     """
-    with _as_output_error(path):
+    with as_output_error(path):
         if path.exists() and not path.is_file():  # as /dev/null, which root could replace
             raise OutputError(f"{path}: is no regular file; name another place")
         if make_folder:
@@ -68,7 +68,7 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
-def why_not_written(path: Path | str, error: OSError) -> str:
+def _why_not_written(path: Path | str, error: OSError) -> str:
     """Return the line that tells why a file could not be written, and how much space there is."""
     try:
         free = f"{shutil.disk_usage(Path(path).parent).free / 1e6:.0f} MB are free there"
@@ -87,7 +87,7 @@ def building_folder(path: Path) -> Iterator[Path]:
     OutputError
         If `path` exists already or its parent cannot be written to.
     """
-    with _as_output_error(path):
+    with as_output_error(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = _temporary_name(path)
         temporary.mkdir()
@@ -105,13 +105,20 @@ def building_folder(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _as_output_error(path: Path) -> Iterator[None]:
+def as_output_error(path: Path | str) -> Iterator[None]:
+    """Turn the system's errors into one that says why `path` could not be written.
+
+    Raises
+    ------
+    OutputError
+        In place of any `OSError` that is no error of digitflow's own.
+    """
     try:
         yield
     except DigitflowError:
         raise
     except OSError as error:
-        raise OutputError(why_not_written(path, error)) from error
+        raise OutputError(_why_not_written(path, error)) from error
 
 
 def _temporary_name(path: Path) -> Path:

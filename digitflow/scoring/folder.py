@@ -4,15 +4,14 @@ import secrets
 import sys
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from digitflow.errors import DigitflowError, OutputError
-from digitflow.files import why_not_written
+from digitflow.files import as_output_error
 from digitflow.scoring.assembling import assembled
 from digitflow.scoring.cluster import score_on_cluster
 from digitflow.scoring.growing import count_rows, grow, remove_parts
@@ -136,7 +135,7 @@ def score_folder(
     options = ShardOptions(
         request.bundle.folder.resolve(), request.bundle.model_id, run_id, multi, profile
     )
-    with working_folder(request.output, fresh) as work, _as_output_error(request.output):
+    with working_folder(request.output, fresh) as work, as_output_error(request.output):
         is_part = partial(is_whole, n_classes=len(request.bundle.class_names))
         begun = begin(work, request.identity, fresh, is_part)
         request = up_to_date(request)
@@ -160,16 +159,6 @@ def score_folder(
     spent = _profile(done, stopwatch, seconds) if profile else {}
     summary = _summary(request, run_id, comparison, counts, seconds, spent)
     return replace(summary, n_parts=n_parts, n_parts_written=n_written)
-
-
-@contextmanager
-def _as_output_error(output: Path) -> Iterator[None]:
-    try:
-        yield
-    except DigitflowError:
-        raise
-    except OSError as error:
-        raise OutputError(why_not_written(output, error)) from error
 
 
 def _comparison(request: Request, begun: Begun, work: Path) -> tuple[Comparison, list[Path]]:

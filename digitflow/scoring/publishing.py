@@ -17,7 +17,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from digitflow.errors import DigitflowError, OutputError, UsageError
-from digitflow.files import replacing, why_not_written, write_text
+from digitflow.files import as_output_error, replacing, write_text
 from digitflow.scoring.scored import read_facts
 from digitflow.scoring.stopwatch import Stopwatch
 from digitflow.scoring.stores import StorePath, failure_of, filesystem_of, is_uri, parse_uri, why
@@ -108,12 +108,12 @@ def staged(place: StorePath) -> Iterator[Path]:
     folder = Path(os.path.realpath(cache_folder()), "tables", name)
     table, record = folder / "table.parquet", folder / "origin.json"
     with _told_as(place, table):
-        with _as_output_error(table):
+        with as_output_error(table):
             folder.parent.mkdir(parents=True, exist_ok=True)
         lock = locked(folder, place)
         is_done = False
         try:
-            with _as_output_error(table):
+            with as_output_error(table):
                 origin, copy = _fetch(place, table, record)
             yield table
             if _signature(table) != copy:
@@ -278,16 +278,6 @@ def _store_answers(place: StorePath) -> Iterator[None]:
         raise
     except OSError as error:
         raise OutputError(f"{place}: {why(error)}") from None
-
-
-@contextmanager
-def _as_output_error(table: Path) -> Iterator[None]:
-    try:
-        yield
-    except DigitflowError:
-        raise
-    except OSError as error:
-        raise OutputError(why_not_written(table, error)) from error
 
 
 @contextmanager

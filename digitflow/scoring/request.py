@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from digitflow.errors import DigitflowError, OutputError, UsageError
-from digitflow.files import why_not_written
+from digitflow.files import as_output_error
 from digitflow.models.bundle import Bundle, load_bundle
 from digitflow.models.registry import find_model
 from digitflow.scoring.cluster import check_cluster
@@ -220,7 +220,7 @@ def _checked_folder(images: Path | str) -> Path | StorePath:
 def _checked_output(output: Path | str, partition_by: str | None) -> Path | Dataset:
     """Return the absolute path of a table that may be written, or a dataset, links resolved."""
     check_local(output, _AS_TEXT)
-    try:
+    with as_output_error(output):
         path = Path(os.path.realpath(output))
         if not path.parent.is_dir():
             raise OutputError(f"{output}: the folder {path.parent} does not exist; make it first")
@@ -242,11 +242,7 @@ def _checked_output(output: Path | str, partition_by: str | None) -> Path | Data
             raise OutputError(
                 f"{output}: exists and is not a scored table; it is left as it is, name another"
             )
-    except DigitflowError:
-        raise
-    except OSError as error:
-        raise OutputError(why_not_written(output, error)) from error
-    return path
+        return path
 
 
 def _check_that_rows_can_stay(request: Request, earlier: dict[str, Any]) -> None:
