@@ -31,6 +31,7 @@ from digitflow.datasets.preparing import (
 )
 from digitflow.errors import OutputError
 from digitflow.evaluation.metrics import percent
+from digitflow.evaluation.selection import STATED_ERROR_RATE
 from digitflow.models.registry import check_name, find_model
 
 
@@ -126,6 +127,7 @@ def train(
     teachers: Sequence[str] = (),
     drawn_digits: int = 0,
     outliers: int = 0,
+    error_rate: float = STATED_ERROR_RATE,
     seed: int = 0,
     validation_fraction: float = 0.1,
     name: str | None = None,
@@ -157,6 +159,7 @@ def train(
         "teachers": list(teachers),
         "drawn_digits": drawn_digits,
         "outliers": outliers,
+        "error_rate": error_rate,
         "seed": seed,
     }
 

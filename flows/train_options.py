@@ -109,6 +109,14 @@ def _add_training_options(parser: argparse.ArgumentParser) -> None:
         help="a registered model (name or name@version) whose answers are to be learned too; "
         "give it several times for an ensemble",
     )
+    parser.add_argument(
+        "--error-rate",
+        type=positive(float, most=1),
+        default=argparse.SUPPRESS,
+        metavar="SHARE",
+        help="a reading is `uncertain` below the confidence at which, of the other validation "
+        "images, at most this share is misread (default: 0.001, one in a thousand)",
+    )
     for name, what in [
         ("drawn-digits", "digits drawn in forms that MNIST lacks: a 1 with a flag, a 7 with a bar"),
         ("outliers", "drawings of no digit, which the network learns to be unsure of"),

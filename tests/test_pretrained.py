@@ -28,7 +28,7 @@ def test_it_reads_mnist_as_its_manifest_says(mnist_test):
 
 
 def test_it_was_made_by_this_code():
-    from digitflow.learning.training import STATED_ERROR_RATE
+    from digitflow.evaluation.selection import STATED_ERROR_RATE
 
     manifest = Predictor.load("mnist@pretrained").bundle.manifest
 

@@ -14,6 +14,10 @@ from digitflow.evaluation.predictions import check_predictions, predictions_of
 #: What no confidence reaches, in float32 as well: the next float32 after 1.
 ACCEPT_NOTHING = float(np.nextafter(np.float32(1), np.float32(2)))
 
+#: Of the readings that a new model is sure of, at most this share may be wrong: a night of ten
+#: thousand digits then holds some ten silent errors.
+STATED_ERROR_RATE = 0.001
+
 
 @dataclass(frozen=True)
 class RiskCoverage:

@@ -14,7 +14,7 @@ from digitflow.learning.augmentation import augment
 from digitflow.learning.descriptions import Estimator
 from digitflow.learning.drafts import library_versions, load_draft, read_draft, update_draft
 from digitflow.learning.layer_table import layer_table
-from digitflow.learning.training import STATED_ERROR_RATE, STATED_REJECTION_RATE
+from digitflow.learning.training import STATED_REJECTION_RATE
 from digitflow.models.explaining import dependence_map
 
 _N_AUGMENTED = 10  # training images in the picture of the augmentation
@@ -99,7 +99,8 @@ def _report_facts(data: PreparedData, facts: dict[str, Any]) -> dict[str, str]:
         "Temperature": f"{facts['temperature']:.3f} (fitted on the validation images)",
         "Uncertain below": (
             f"{facts['thresholds']['uncertain_below']:.3f}, so that at most "
-            f"{percent(STATED_ERROR_RATE, 1)} of the other validation images are read wrongly"
+            f"{percent(facts['thresholds']['stated_error_rate'])} of the other validation images "
+            "are read wrongly"
         ),
         "Rejected below": (
             f"a familiarity of {facts['thresholds']['rejected_below']:.3f}, which at most "

@@ -18,7 +18,7 @@ from digitflow.errors import UsageError
 from digitflow.evaluation.calibration import apply_temperature, fit_temperature
 from digitflow.evaluation.metrics import compute_metrics
 from digitflow.evaluation.profiles import profile_readings
-from digitflow.evaluation.selection import threshold_for_error_rate
+from digitflow.evaluation.selection import STATED_ERROR_RATE, threshold_for_error_rate
 from digitflow.learning.descriptions import (
     Estimator,
     arguments_of,
@@ -32,9 +32,6 @@ from digitflow.learning.exporting import compare_tflite, write_golden, write_mod
 from digitflow.models.bundle import GOLDEN_LIMIT, WEIGHTS, load_bundle
 from digitflow.models.judging import familiarity
 from digitflow.models.registry import find_model
-
-#: Among the validation images that are not `uncertain`, at most this share may be read wrongly.
-STATED_ERROR_RATE = 0.002
 
 #: Of the validation images, which all show a class, at most this share may be `rejected`.
 STATED_REJECTION_RATE = 0.007
@@ -57,6 +54,8 @@ class TrainingOptions:
     teachers: Sequence[str] = ()  # models whose answers are to be learned too
     drawn_digits: int = 0  # images drawn in forms that the data may lack, to be learned as well
     outliers: int = 0  # images drawn that show no class, to be unsure of
+    # Of the validation images that are not `uncertain`, at most this share may be read wrongly.
+    error_rate: float = STATED_ERROR_RATE
     seed: int = 0  # of weights, order, augmentation and what is drawn
 
 
@@ -156,7 +155,7 @@ def fit_draft(
         "note": "; ".join(notes),
         "history": estimator.history_,
         "seconds": round(seconds, 1),
-        **_calibrate(estimator, data),
+        **_calibrate(estimator, data, options.error_rate),
     }
     draft.mkdir(parents=True, exist_ok=True)
     (draft / WEIGHTS).write_bytes(weights_of(estimator))
@@ -225,7 +224,7 @@ def check_drawn(prepared: Path, options: TrainingOptions) -> None:
         )
 
 
-def _calibrate(estimator: Estimator, data: PreparedData) -> dict[str, Any]:
+def _calibrate(estimator: Estimator, data: PreparedData, error_rate: float) -> dict[str, Any]:
     """Return what a fitted estimator's readings of the validation images tell.
 
     That is its temperature, its thresholds, its metrics, and the reference for later tables.
@@ -235,7 +234,7 @@ def _calibrate(estimator: Estimator, data: PreparedData) -> dict[str, Any]:
     temperature = fit_temperature(labels, probabilities)
     calibrated = apply_temperature(probabilities, temperature)
     familiar = familiarity(calibrated, temperature)
-    uncertain_below = threshold_for_error_rate(labels, calibrated, STATED_ERROR_RATE)
+    uncertain_below = threshold_for_error_rate(labels, calibrated, error_rate)
     rejected_below = float(np.quantile(familiar, STATED_REJECTION_RATE, method="lower"))
     statuses = np.where(calibrated.max(axis=1) < uncertain_below, "uncertain", "ok")
     statuses = np.where(familiar < rejected_below, "rejected", statuses)
@@ -244,7 +243,7 @@ def _calibrate(estimator: Estimator, data: PreparedData) -> dict[str, Any]:
         "temperature": temperature,
         "thresholds": {
             "uncertain_below": uncertain_below,
-            "stated_error_rate": STATED_ERROR_RATE,
+            "stated_error_rate": error_rate,
             "rejected_below": rejected_below,
             "stated_rejection_rate": STATED_REJECTION_RATE,
             "chosen_on": "validation",

@@ -17,6 +17,7 @@ WINNER = {"network": "tiny", "parameters": {"batch_size": 64, "augmentation": {"
     [
         (["--epochs", "0"], "argument --epochs: 0: must be above 0\n"),
         (["--drawn-digits", "0"], "argument --drawn-digits: 0: must be above 0\n"),
+        (["--error-rate", "2"], "argument --error-rate: 2: must be above 0 and at most 1\n"),
         (["--outliers", "few"], "argument --outliers: invalid whole number value: 'few'\n"),
         (["--learning-rate", "inf"], "argument --learning-rate: invalid number value: 'inf'\n"),
         (["--learning-rate", "nan"], "argument --learning-rate: invalid number value: 'nan'\n"),

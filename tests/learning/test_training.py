@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.special import softmax
 from support import change_manifest
 
 from digitflow import settings
@@ -240,6 +241,21 @@ def test_drawn_digits_and_outliers_are_learned_as_well(prepared: Path, tmp_path:
     thresholds = read_draft(tmp_path)["thresholds"]
     assert 0.2 < thresholds["rejected_below"] < 1
     assert thresholds["stated_rejection_rate"] == 0.007
+
+
+def test_the_error_rate_decides_what_is_uncertain(prepared: Path, tmp_path: Path):
+    data = open_prepared(prepared)
+    images, labels = data.load("validation")
+
+    for share in (0.01, 0.04):
+        fit_draft(prepared, tmp_path, TrainingOptions("ann", epochs=2, error_rate=share))
+
+        facts = read_draft(tmp_path)
+        logits = np.log(load_draft(tmp_path).predict_proba(images)) / facts["temperature"]
+        sure = softmax(logits, axis=1).max(axis=1) >= facts["thresholds"]["uncertain_below"] - 1e-9
+        wrong = logits.argmax(axis=1) != labels
+        assert wrong[sure].mean() <= share < wrong.mean()
+        assert facts["thresholds"]["stated_error_rate"] == share
 
 
 def test_drawn_digits_are_of_no_writer(
