@@ -98,7 +98,33 @@ def look_through(content: bytes, file_format: str) -> Container:
 
 
 def _png(content: bytes) -> Container:
-    """Walk the chunks to the end mark, checking each sum: Pillow lets damaged pixels pass."""
+    """Look at every chunk, checking each sum: Pillow lets damaged pixels pass."""
+    return _three_chunks(content) or _walked_png(content)
+
+
+_PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
+
+
+def _three_chunks(content: bytes) -> Container | None:
+    """Return a PNG file of header, pixels and end alone; None where it is not, or is damaged.
+
+    Small pictures are so, and there are millions: it takes a quarter of the time of the walk.
+    """
+    if content[8:16] != b"\0\0\0\x0dIHDR" or content[37:41] != b"IDAT":
+        return None
+    end = 41 + int.from_bytes(content[33:37])
+    if content[end + 4 :] != _PNG_END:
+        return None
+    header, pixels = content[12:29], content[37:end]
+    if zlib.crc32(header) != int.from_bytes(content[29:33]):
+        return None
+    if zlib.crc32(pixels) != int.from_bytes(content[end : end + 4]):
+        return None
+    return Container(content, 1, 1, _plain_pixels(header[4:], pixels[4:]))
+
+
+def _walked_png(content: bytes) -> Container:
+    """Walk the chunks of a PNG file to the end mark."""
     view = memoryview(content)
     kept, pixels = [view[:8]], []
     metadata: list[bytes] = []
@@ -127,7 +153,9 @@ def _png(content: bytes) -> Container:
     needed = content if len(kept) > n_chunks else b"".join(kept)
     n_frames = n_frames if animated else 1
     # Where nothing but them, the beginning and the end is needed.
-    plain = _plain_pixels(kept[1], pixels) if len(kept) == len(pixels) + 3 else None
+    plain = None
+    if pixels and len(kept) == len(pixels) + 3 and kept[1][:8].tobytes() == b"\0\0\0\x0dIHDR":
+        plain = _plain_pixels(kept[1][8:21], b"".join(pixels))
     return Container(needed, n_frames, orientation_of(metadata), plain)
 
 
@@ -135,14 +163,12 @@ def _png(content: bytes) -> Container:
 _PNG_MODES = {0: "L", 2: "RGB", 4: "LA", 6: "RGBA"}
 
 
-def _plain_pixels(header: memoryview, packed: list[memoryview]) -> PlainPixels | None:
-    """Return the pixels of a PNG file whose first chunk tells that they are of the usual kind."""
-    if header[:8].tobytes() != b"\0\0\0\x0dIHDR" or not packed:
-        return None
-    width, height, depth, colour, *methods = struct.unpack_from(">II5B", header, 8)
+def _plain_pixels(header: bytes | memoryview, packed: bytes) -> PlainPixels | None:
+    """Return the pixels of a PNG file whose header tells that they are of the usual kind."""
+    width, height, depth, colour, *methods = struct.unpack(">II5B", header)
     if depth != 8 or colour not in _PNG_MODES or methods != [0, 0, 0] or not width * height:
         return None
-    return PlainPixels(_PNG_MODES[colour], width, height, b"".join(packed))
+    return PlainPixels(_PNG_MODES[colour], width, height, packed)
 
 
 def _png_metadata(kind: bytes, data: bytes) -> list[bytes]:

@@ -167,9 +167,7 @@ def decode_image(
         check_bytes(len(content))
         file_format = format_of(content)
         container = look_through(content, file_format)
-        unpacked = _unpack(container)
-        with _quiet(file_format, unpacked):
-            pixels, mode, (width, height) = _decode(container, file_format, unpacked)
+        pixels, mode, (width, height) = _decode(container, file_format)
     except ImageError as error:
         raise named(error, name) from error
     except Exception as error:
@@ -189,17 +187,9 @@ def decode_image(
     )
 
 
-def _quiet(
-    file_format: str, unpacked: Image.Image | None
-) -> contextlib.AbstractContextManager[None]:
-    """Return what drops Pillow's warnings and libtiff's lines: the outcome says all there is."""
-    if unpacked and unpacked.mode == "L":
-        return contextlib.nullcontext()  # nothing is left that warns, and there are millions
-    return _silence(file_format == "TIFF")
-
-
 @contextlib.contextmanager
-def _silence(of_native_code_too: bool) -> Iterator[None]:
+def _quiet(of_native_code_too: bool) -> Iterator[None]:
+    """Drop Pillow's warnings and libtiff's lines: the outcome says all there is."""
     with _WARNINGS_LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if of_native_code_too:
@@ -261,12 +251,17 @@ def _unpack(container: Container) -> Image.Image | None:
         return None
 
 
-def _decode(
-    container: Container, file_format: str, unpacked: Image.Image | None
-) -> tuple[np.ndarray, str, tuple[int, int]]:
+def _decode(container: Container, file_format: str) -> tuple[np.ndarray, str, tuple[int, int]]:
     """Return the pixels, upright, the mode of the file, and the size of the upright original."""
-    opened = unpacked or Image.open(io.BytesIO(container.content), formats=(file_format,))
-    with opened as image:
+    unpacked = _unpack(container)
+    if unpacked and unpacked.mode == "L" and container.orientation == 1:
+        # Nothing is left that warns or could be transparent, and there are millions.
+        size = width, height = unpacked.size
+        return np.frombuffer(unpacked.tobytes(), np.uint8).reshape(height, width), "L", size
+    with (
+        _quiet(file_format == "TIFF"),
+        unpacked or Image.open(io.BytesIO(container.content), formats=(file_format,)) as image,
+    ):
         width, height = image.size
         check_size(width, height, _most_pixels(file_format, image.mode))
         mode = image.mode
