@@ -20,11 +20,12 @@ from digitflow.errors import DigitflowError
 from digitflow.scoring.plan import Shard
 from digitflow.scoring.shard import ShardOptions, ShardSummary, score_shard
 
-#: Shards that this process scores alone, since to start others for them costs more than it saves.
-_ALONE_SHARDS = 8
+#: Shards that this process scores alone, ten thousand small images: to start others for them costs
+#: more than it saves.
+_ALONE_SHARDS = 9
 
 #: Seconds after which they are started all the same, because these images are slow ones.
-_ALONE_SECONDS = 1.0
+_ALONE_SECONDS = 2.0
 
 #: Shards planned ahead for each worker: enough to know early how many files there are.
 _AHEAD = 32

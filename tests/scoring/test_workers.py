@@ -33,12 +33,12 @@ def test_few_shards_are_scored_in_this_process() -> None:
 
 
 def test_one_worker_is_this_process() -> None:
-    assert results(process_of, *range(9), n_workers=1) == [os.getpid()] * 9
+    assert results(process_of, *range(12), n_workers=1) == [os.getpid()] * 12
 
 
 def test_many_shards_are_scored_in_several_processes_with_one_thread_each() -> None:
-    assert results(os.getenv, *["OPENBLAS_NUM_THREADS"] * 9) == ["1"] * 9
-    assert sorted(results(abs, *range(-9, 0))) == list(range(1, 10))
+    assert results(os.getenv, *["OPENBLAS_NUM_THREADS"] * 12) == ["1"] * 12
+    assert sorted(results(abs, *range(-12, 0))) == list(range(1, 13))
 
 
 def test_a_few_slow_shards_are_handed_over(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,23 +57,23 @@ def test_no_shards_give_nothing() -> None:
 
 def test_an_error_in_a_worker_is_the_callers(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        results(os.stat, *[tmp_path / "missing"] * 9)
+        results(os.stat, *[tmp_path / "missing"] * 12)
 
 
 def test_a_worker_that_dies_ends_the_run_with_a_clear_error() -> None:
     with pytest.raises(DigitflowError, match="fewer workers than 2"):
-        results(os._exit, *[1] * 9)
-    assert sorted(results(abs, *range(9))) == list(range(9))
+        results(os._exit, *[1] * 12)
+    assert sorted(results(abs, *range(12))) == list(range(12))
 
 
 def test_a_daemon_which_may_have_no_children_scores_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "current_process", lambda: SimpleNamespace(daemon=True))
-    assert results(process_of, *range(9)) == [os.getpid()] * 9
+    assert results(process_of, *range(12)) == [os.getpid()] * 12
 
 
 def test_workers_end_with_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "_ALONE_SHARDS", 0)
-    found = set(results(os.readlink, *["/proc/self"] * 9))
+    found = set(results(os.readlink, *["/proc/self"] * 12))
     assert str(os.getpid()) not in found
     assert [number for number in found if Path("/proc", number).exists()] == []
 
@@ -88,7 +88,7 @@ from digitflow.scoring import workers
 workers._ALONE_SHARDS = 0
 job = SimpleNamespace(score=exec, workers=2)
 slow = "import os, time; os.write(1, b'%d\\\\n' % os.getpid()); time.sleep(60)"
-score._run = lambda _: list(workers.score_shards(job, iter([slow] * 99)))
+score._run = lambda _: list(workers.score_shards(job, iter([slow] * 129)))
 sys.exit(cli.main(["score", "images", "out.parquet"]))
 """
 
@@ -125,7 +125,7 @@ def test_an_error_in_a_worker_with_much_work_waiting_prints_nothing(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(FileNotFoundError):
-        results(os.stat, *[tmp_path / "missing"] * 99)
+        results(os.stat, *[tmp_path / "missing"] * 129)
     assert capfd.readouterr().err == ""
 
 
@@ -135,7 +135,7 @@ from types import SimpleNamespace
 from digitflow.scoring.workers import score_shards
 
 job = SimpleNamespace(score=os.readlink, workers=2)
-print(*set(score_shards(job, iter(["/proc/self"] * 9))), flush=True)
+print(*set(score_shards(job, iter(["/proc/self"] * 12))), flush=True)
 os.kill(os.getpid(), 9)
 """
 
