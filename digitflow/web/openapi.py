@@ -154,6 +154,9 @@ def _document(app: FastAPI, options: ServerOptions) -> _Json:
     }
     if options.token:
         document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    batch = document["paths"]["/v1/predict/batch"]["post"]["requestBody"]["content"]
+    properties = batch["multipart/form-data"]["schema"]["properties"]
+    properties["files"]["maxItems"] = options.max_files
     for operations in document["paths"].values():
         for operation in operations.values():
             _complete(operation, bool(options.token))

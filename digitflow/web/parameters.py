@@ -3,7 +3,8 @@
 from typing import Annotated
 
 from fastapi import Query
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic.json_schema import SkipJsonSchema
 
 from digitflow.web.served_models import MODEL_NAME
 
@@ -28,7 +29,7 @@ def _as_number(word: object) -> object:
 
 
 Model = Annotated[
-    str | None,
+    str | SkipJsonSchema[None],
     AfterValidator(_check_model),
     Query(
         description="a name, or name@version, of GET /v1/models; else the default model",
@@ -49,6 +50,7 @@ Explain = Annotated[
 ]
 Top = Annotated[
     int,
+    Field(ge=1, le=100),
     BeforeValidator(_as_number),
-    Query(ge=1, le=100, description="how many of the most probable classes `top` lists"),
+    Query(description="how many of the most probable classes `top` lists"),
 ]
