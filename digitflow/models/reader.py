@@ -30,6 +30,7 @@ class Reading:
     width: int  # px
     height: int  # px
     line: int  # on which line of several it stands, counted from 0
+    polarity: str  # "dark_on_light" or "light_on_dark"
     image: np.ndarray  # what the model saw, uint8 (28, 28)
     #: From the picture to what the model saw, uint8 (rows, columns) each; empty if not asked for.
     stages: dict[str, np.ndarray] = field(default_factory=dict)
@@ -42,7 +43,7 @@ class DigitReader:
 
     Parameters
     ----------
-    model : str, Path or None
+    model : str, Path, Predictor or None
         A model's name, `name@version`, or a bundle's folder; None is the default model.
 
     Raises
@@ -59,21 +60,21 @@ class DigitReader:
     ('7', 0.998)
     """
 
-    def __init__(self, model: str | Path | None = None) -> None:
-        self._predictor = Predictor.load(model)
+    def __init__(self, model: str | Path | Predictor | None = None) -> None:
+        self._predictor = model if isinstance(model, Predictor) else Predictor.load(model)
 
     @property
     def model_id(self) -> str:
         """Return the model's digest, as the scored table has it."""
         return self._predictor.bundle.model_id
 
-    def read(self, source: Path | str | bytes, explain: bool = False) -> Reading:
+    def read(self, source: Path | str | bytes | ReadImage, explain: bool = False) -> Reading:
         """Read one image as one digit.
 
         Parameters
         ----------
-        source : Path, str or bytes
-            A file's path, or the content of an image file.
+        source : Path, str, bytes or ReadImage
+            A file's path, the content of an image file, or what was read of one.
         explain : bool
             Keep the stages from the picture to what the model saw, and on what in it the answer
             depends.
@@ -94,13 +95,13 @@ class DigitReader:
             reading, dependence=dependence_map(self._predictor.predict_proba, found.image)
         )
 
-    def read_all(self, source: Path | str | bytes) -> list[Reading]:
+    def read_all(self, source: Path | str | bytes | ReadImage) -> list[Reading]:
         """Read all digits of an image, line by line and from left to right.
 
         Parameters
         ----------
-        source : Path, str or bytes
-            A file's path, or the content of an image file.
+        source : Path, str, bytes or ReadImage
+            A file's path, the content of an image file, or what was read of one.
 
         Returns
         -------
@@ -149,7 +150,9 @@ def spell(readings: Sequence[Reading]) -> str:
     return "\n".join(lines.values())
 
 
-def _open(source: Path | str | bytes) -> ReadImage:
+def _open(source: Path | str | bytes | ReadImage) -> ReadImage:
+    if isinstance(source, ReadImage):
+        return source
     if isinstance(source, bytes):
         return decode_image(source)
     # Whoever names a link means what it points to.
@@ -175,6 +178,7 @@ def _reading(
         width=round(digit.width * scale),
         height=round(digit.height * scale),
         line=line,
+        polarity=digit.polarity,
         image=digit.image,
         stages=digit.stages,
     )
