@@ -214,11 +214,13 @@ function inShort({ error, digits, text }) {
 async function openExample(button) {
   const name = button.dataset.example;
   try {
-    const content = await (await fetch(`examples/${name}`)).blob();
+    const answered = await fetch(`examples/${name}`);
+    if (!answered.ok) throw new Error(answered.status);
+    const content = await answered.blob();
     part("several").checked = "several" in button.dataset;
     take([new File([content], name, { type: content.type })]);
   } catch {
-    say("The example could not be fetched: the server does not answer.");
+    say("The example could not be fetched: the server does not answer as it should.");
   }
 }
 
@@ -303,9 +305,8 @@ async function start() {
     part("token-form").hidden = true;
     mayCorrect = feedback === true;
     const options = models.map(({ name, version, current }) => {
-      const option = new Option(`${name} ${version}`, `${name}@${version}`);
-      option.defaultSelected = option.selected = name === standard && current;
-      return option;
+      const full = `${name}@${version}`;
+      return new Option(`${name} ${version}`, full, false, full === standard || (name === standard && current));
     });
     part("model").replaceChildren(...options);
     part("model-choice").hidden = models.length < 2;
