@@ -15,6 +15,10 @@ from digitflow.models.judging import BLANK, SEVERAL, TOUCHING, Judgement, famili
 from digitflow.models.predictor import Predictor
 
 
+#: Of several digits, so many at most are explained: each takes hundreds of predictions.
+MOST_EXPLAINED = 12
+
+
 @dataclass(frozen=True)
 class Reading:
     """What was read in an image; statuses and reasons are those of the scored table."""
@@ -89,19 +93,20 @@ class DigitReader:
         if found.blank:
             return _reading(found, read.scale, BLANK)
         reading = self._classify([found], [0], [SEVERAL if found.others else None], read.scale)[0]
-        if not explain:
-            return reading
-        return replace(
-            reading, dependence=dependence_map(self._predictor.predict_proba, found.image)
-        )
+        return self._explained(reading) if explain else reading
 
-    def read_all(self, source: Path | str | bytes | ReadImage) -> list[Reading]:
+    def read_all(
+        self, source: Path | str | bytes | ReadImage, explain: bool = False
+    ) -> list[Reading]:
         """Read all digits of an image, line by line and from left to right.
 
         Parameters
         ----------
         source : Path, str, bytes or ReadImage
             A file's path, the content of an image file, or what was read of one.
+        explain : bool
+            Tell of the first `MOST_EXPLAINED` digits on what in them the answer depends, and of a
+            digit that is alone the stages as well.
 
         Returns
         -------
@@ -116,10 +121,15 @@ class DigitReader:
         read = _open(source)
         found = find_digits(read.pixels)
         if not found:
-            return [_reading(normalise(read.pixels), read.scale, BLANK)]
+            return [_reading(normalise(read.pixels, explain), read.scale, BLANK)]
+        digits = [each.digit for each in found]
+        if explain and len(digits) == 1:  # it is what `normalise` finds
+            digits = [normalise(read.pixels, explain)]
         lines = [each.line for each in found]
         known = [None if each.clear else TOUCHING for each in found]
-        return self._classify([each.digit for each in found], lines, known, read.scale)
+        readings = self._classify(digits, lines, known, read.scale)
+        n_explained = MOST_EXPLAINED if explain else 0
+        return [*map(self._explained, readings[:n_explained]), *readings[n_explained:]]
 
     def _classify(
         self,
@@ -140,6 +150,15 @@ class DigitReader:
             judged = wrong or judge(ranked[0][1], likeness, bundle)
             readings.append(_reading(digit, scale, judged, ranked, line))
         return readings
+
+
+    def _explained(self, reading: Reading) -> Reading:
+        """Return a reading with what it depends on, and with the last stage at least."""
+        return replace(
+            reading,
+            stages=reading.stages or {"seen": reading.image},
+            dependence=dependence_map(self._predictor.predict_proba, reading.image),
+        )
 
 
 def spell(readings: Sequence[Reading]) -> str:

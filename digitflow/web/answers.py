@@ -104,14 +104,20 @@ class ImageFault(BaseModel):
     message: str = Field(description="one line a person can act on")
 
 
-class BatchResult(BaseModel):
-    """What one image of a batch says, or why it could not be read."""
+class ImageRead(BaseModel):
+    """What one image of a batch says."""
 
-    name: str
-    image: ImageFacts | None = None
-    text: str | None = None
-    digits: list[Digit] | None = None
-    error: ImageFault | None = None
+    name: str = Field(description="of the file")
+    image: ImageFacts
+    text: str
+    digits: list[Digit]
+
+
+class ImageRefused(BaseModel):
+    """Why one image of a batch could not be read."""
+
+    name: str = Field(description="of the file")
+    error: ImageFault
 
 
 class BatchPrediction(BaseModel):
@@ -120,7 +126,7 @@ class BatchPrediction(BaseModel):
     model: str
     version: str
     model_id: str
-    results: list[BatchResult] = Field(description="in the order of the files")
+    results: list[ImageRead | ImageRefused] = Field(description="in the order of the files")
     milliseconds: float
 
 
@@ -133,6 +139,18 @@ class ModelEntry(BaseModel):
     network: str | None = Field(description="the name of its kind, if it has one")
     classes: list[str]
     current: bool = Field(description="whether the name alone means this version")
+
+
+class Manifest(BaseModel, extra="allow"):
+    """A model's manifest, as it is in the bundle; there is more in it than is listed here."""
+
+    format: int = Field(description="of the bundle")
+    name: str
+    version: str
+    model_id: str = Field(description="the digest of the manifest, as in the scored table")
+    class_names: list[str] = Field(description="in the order of the model's outputs")
+    temperature: float
+    thresholds: dict[str, float]
 
 
 class ModelList(BaseModel):

@@ -1,16 +1,20 @@
 """Problems as RFC 9457 has them: every answer that is no success is one."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
-from starlette.requests import Request
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 MEDIA_TYPE = "application/problem+json"
 
-_TITLES = {
+#: By status, what kind of problem it is; all that are ever answered.
+TITLES = {
     400: "Bad request",
     401: "Not authorised",
     403: "Forbidden",
@@ -77,7 +81,7 @@ class ProblemError(Exception):
         """Return the problem as an answer."""
         document: dict[str, Any] = {
             "type": f"urn:digitflow:problem:{self.code}" if self.code else "about:blank",
-            "title": _TITLES.get(self.status, "Problem"),
+            "title": TITLES.get(self.status, "Problem"),
             "status": self.status,
             "detail": self.detail,
         }
@@ -92,3 +96,37 @@ class ProblemError(Exception):
 def request_id_of(request: Request) -> str | None:
     """Return the id that the guards gave to a request."""
     return request.scope.get("state", {}).get("request_id")
+
+
+def answer_in_problems(app: FastAPI) -> None:
+    """Make what the framework refuses a problem document too."""
+    kinds: dict[type[Exception], Callable[[Any], ProblemError]] = {
+        ProblemError: lambda error: error,
+        HTTPException: _problem_of_framework,
+        RequestValidationError: _problem_of_parameter,
+        ClientDisconnect: lambda _: ProblemError(400, "the client left", "left"),
+    }
+    for kind, problem_of in kinds.items():
+        app.add_exception_handler(kind, _handler(problem_of))
+
+
+def _handler(
+    problem_of: Callable[[Any], ProblemError],
+) -> Callable[[Request, Exception], Coroutine[Any, Any, Response]]:
+    async def answer(request: Request, error: Exception) -> Response:
+        return problem_of(error).response(request_id_of(request))
+
+    return answer
+
+
+def _problem_of_framework(error: HTTPException) -> ProblemError:
+    detail = f"{error.detail}; GET /openapi.json tells what there is"
+    return ProblemError(error.status_code, detail, headers=error.headers)
+
+
+def _problem_of_parameter(error: RequestValidationError) -> ProblemError:
+    first = error.errors()[0]
+    name = ".".join(map(str, first["loc"][1:]))
+    # How pydantic introduces the words of our own checks.
+    what = first["msg"].removeprefix("Value error, ")
+    return ProblemError(400, f"{name}: {what}", "parameter")

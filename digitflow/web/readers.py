@@ -2,9 +2,11 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
+
+from starlette.requests import ClientDisconnect, Request
 
 from digitflow.web.problems import ProblemError
 
@@ -44,10 +46,21 @@ class ReaderPool:
         """Return how many images are waiting or being read."""
         return self._n_taken
 
+    def check_open(self) -> None:
+        """Refuse if the server is stopping.
+
+        Raises
+        ------
+        ProblemError
+        """
+        if self.draining:
+            detail = "the server is stopping"
+            raise ProblemError(503, detail, "draining", headers={"Retry-After": "5"})
+
     async def run(
         self,
         calls: Sequence[Callable[[], _Result]],
-        gone: Callable[[], Coroutine[Any, Any, None]],
+        request: Request,
     ) -> list[_Result]:
         """Run calls in the threads and return what they give, in their order.
 
@@ -55,28 +68,33 @@ class ReaderPool:
         ----------
         calls : sequence of callable
             One for each image. All of them are taken, or none.
-        gone : callable
-            Gives what can be awaited until nobody waits for the result any more.
+        request : Request
+            For which they are; its whole body must have been read.
 
         Raises
         ------
         ProblemError
             If the queue has no place for them, they waited too long, or the server is stopping.
+        ClientDisconnect
+            If the client left meanwhile.
         """
         futures = self._submit(calls)
-        results = asyncio.gather(*map(asyncio.wrap_future, futures))
-        left = asyncio.ensure_future(gone())
+        results: asyncio.Future[list[_Result]] = asyncio.gather(*map(asyncio.wrap_future, futures))
+        left: asyncio.Future[Any] = asyncio.ensure_future(_until_left(request))
         try:
             await asyncio.wait(
                 [results, left], timeout=_PATIENCE, return_when=asyncio.FIRST_COMPLETED
             )
             if results.done():
                 return results.result()
-            detail = "the client left" if left.done() else "waited too long; try again later"
+            if left.done():
+                raise ClientDisconnect
+            detail = "waited too long; try again later"
             raise ProblemError(503, detail, "timeout", headers={"Retry-After": "5"})
         finally:
             left.cancel()
-            results.cancel()  # what has not begun is never begun
+            for future in futures:
+                future.cancel()  # what has not begun is never begun
 
     def close(self) -> None:
         """Wait for what runs, and end the threads."""
@@ -103,3 +121,8 @@ class ReaderPool:
     def _leave(self, _: "Future[Any]") -> None:
         with self._lock:
             self._n_taken -= 1
+
+
+async def _until_left(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -6,24 +6,25 @@ import re
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from digitflow.errors import BundleError, DigitflowError, UnknownModelError, UsageError
-from digitflow.models.bundle import MANIFEST, Bundle, load_bundle
+from digitflow.models.bundle import MANIFEST, Bundle, load_bundle, open_bundle
 from digitflow.models.predictor import Predictor
 from digitflow.models.reader import DigitReader
-from digitflow.models.registry import find_model
+from digitflow.models.registry import find_model, list_models
 from digitflow.web.problems import ProblemError
 
 #: How often the registry is asked for another version, at most, s.
 CHECK_EVERY = 1.0
 
-# Names and versions as the registry has them; never a path.
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}(@[A-Za-z0-9][A-Za-z0-9._-]{0,99})?")
+#: Names and versions as the registry has them; never a path.
+MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}(@[A-Za-z0-9][A-Za-z0-9._-]{0,99})?")
 
 # So many models are kept ready; each takes some megabytes.
 _MOST_MODELS = 8
@@ -101,15 +102,16 @@ class ServedModels:
     async def get(self, name: str) -> ServedModel:
         """Return the model that a name means now.
 
+        Parameters
+        ----------
+        name : str
+            That matches `MODEL_NAME`.
+
         Raises
         ------
         ProblemError
-            If it cannot be a model's name, there is no such model, or it cannot be loaded.
+            If there is no such model, or it cannot be loaded.
         """
-        if not _NAME.fullmatch(name):
-            raise ProblemError(
-                400, "model: give a name, or name@version, of GET /v1/models", "model"
-            )
         served = self._served.get(name)
         if served is not None and time.monotonic() < served.check_at:
             return served
@@ -161,3 +163,34 @@ def _stamp_of(folder: Path) -> _Stamp:
     except OSError as error:
         raise BundleError(f"{folder / MANIFEST}: cannot be read ({error.strerror})") from error
     return folder, facts.st_ino, facts.st_mtime_ns, facts.st_size
+
+
+def list_served() -> list[dict[str, Any]]:
+    """Return what is told of each model of the registry; damaged ones are logged instead."""
+    entries = []
+    for model in list_models():
+        try:
+            bundle = open_bundle(model.folder)
+        except BundleError as error:
+            _logger.warning("not listed: %s", error)
+            continue
+        entries.append(
+            {
+                "name": model.name,
+                "version": model.version,
+                "model_id": bundle.model_id,
+                "network": _network_of(bundle.manifest),
+                "classes": list(bundle.class_names),
+                "current": model.is_current,
+            }
+        )
+    return entries
+
+
+def _network_of(manifest: Mapping[str, Any]) -> str | None:
+    """Return the name of a model's network, if its manifest tells; nothing else relies on it."""
+    try:
+        name = manifest["estimator"]["parameters"]["network"]
+    except (KeyError, TypeError):
+        return None
+    return name if isinstance(name, str) else None

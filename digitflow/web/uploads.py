@@ -1,11 +1,14 @@
 """Images and fields out of the bodies of requests, held in memory and never on the disk."""
 
+import re
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from fastapi import Request
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
+from digitflow.web.feedback import can_name_folder
 from digitflow.web.problems import ProblemError
 
 _MULTIPART = "multipart/form-data"
@@ -15,12 +18,26 @@ _RAW = "application/octet-stream"
 _MOST_FIELDS = 8
 _FIELD_LIMIT = 4096  # bytes
 
+# What may be told of a prediction that was wrong.
+_NOTES = {
+    "predicted": re.compile(r"[^\x00-\x1f\x7f]{0,100}"),
+    "model_id": re.compile(r"(?:[0-9a-f]{64})?"),
+}
+
 
 class Upload(NamedTuple):
     """An image file as a client sent it."""
 
     name: str  # what messages call it
     content: bytes
+
+
+class Correction(NamedTuple):
+    """An image with its right label."""
+
+    upload: Upload
+    label: str
+    notes: Mapping[str, str]  # what was predicted, and by which model
 
 
 async def read_image(request: Request) -> Upload:
@@ -33,7 +50,7 @@ async def read_image(request: Request) -> Upload:
     """
     kind = _media_type(request)
     if kind == _MULTIPART:
-        return single_file(await read_form(request, most_files=1))
+        return _single_file(await _read_form(request, most_files=1))
     if kind == _RAW or kind.startswith("image/"):
         return Upload("image", await request.body())
     raise _unsupported(kind, f"{_MULTIPART}, image/* or {_RAW}")
@@ -47,7 +64,7 @@ async def read_images(request: Request, most_files: int) -> list[Upload]:
     ProblemError
         If there is none, more than `most_files`, or the body is something else.
     """
-    form = await read_form(request, most_files)
+    form = await _read_form(request, most_files)
     files = _files(form, "files")
     if not files:
         raise ProblemError(
@@ -56,14 +73,36 @@ async def read_images(request: Request, most_files: int) -> list[Upload]:
     return files
 
 
-async def read_form(request: Request, most_files: int) -> FormData:
-    """Return the form in the body of a request.
+async def read_correction(request: Request, class_names: Collection[str]) -> Correction:
+    """Return the image and its right label: the parts `file` and `label` of a form.
+
+    Parameters
+    ----------
+    request : Request
+    class_names : collection of str
+        What the label may be.
 
     Raises
     ------
     ProblemError
-        If the body is something else or not well formed, or has too many parts.
+        If the image or the label is missing, or the label is none that can be stored.
     """
+    form = await _read_form(request, most_files=1)
+    label = form.get("label")
+    if not isinstance(label, str) or label not in class_names or not can_name_folder(label):
+        known = ", ".join(sorted(filter(can_name_folder, class_names)))
+        raise ProblemError(400, f"label: give the right class, one of {known:.500}", "label")
+    notes = {}
+    for name, pattern in _NOTES.items():
+        value = form.get(name, "")
+        if not isinstance(value, str) or not pattern.fullmatch(value):
+            raise ProblemError(400, f"{name}: give what the prediction said, or nothing", "note")
+        if value:
+            notes[name] = value
+    return Correction(_single_file(form), label, notes)
+
+
+async def _read_form(request: Request, most_files: int) -> FormData:
     kind = _media_type(request)
     if kind != _MULTIPART:
         raise _unsupported(kind, _MULTIPART)
@@ -74,31 +113,18 @@ async def read_form(request: Request, most_files: int) -> FormData:
         max_fields=_MOST_FIELDS,
         max_part_size=_FIELD_LIMIT,
     )
-    parser.spool_max_size = 0  # without end: the whole body has a limit already
+    parser.spool_max_size = 0  # never to the disk: the whole body has a limit already
     try:
         return await parser.parse()
     except MultiPartException as error:
         raise ProblemError(400, f"the form cannot be read: {error.message}", "form") from error
 
 
-def single_file(form: FormData) -> Upload:
-    """Return the file of a form that has one, as `file`.
-
-    Raises
-    ------
-    ProblemError
-        If it has none, or something else under that name.
-    """
+def _single_file(form: FormData) -> Upload:
     files = _files(form, "file")
-    if len(files) != 1:
+    if not files:
         raise ProblemError(400, "no image: send one, as part `file` of the form", "no-file")
     return files[0]
-
-
-def field_of(form: FormData, name: str) -> str | None:
-    """Return a field of a form, or None; of several the last."""
-    value = form.get(name)
-    return value if isinstance(value, str) else None
 
 
 def _files(form: FormData, name: str) -> list[Upload]:
