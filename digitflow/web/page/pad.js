@@ -11,16 +11,17 @@ function drawStrokes(context, strokes, side) {
   context.lineCap = context.lineJoin = "round";
   for (const points of strokes) {
     const scaled = points.map(([x, y]) => [x * side, y * side]);
-    const [first, ...others] = scaled;
     context.beginPath();
-    context.moveTo(...first);
-    // Each point bends a curve that goes from the middle before it to the middle after it.
-    others.forEach(([x, y], i) => {
-      const next = others[i + 1];
-      if (next) context.quadraticCurveTo(x, y, (x + next[0]) / 2, (y + next[1]) / 2);
-      else context.lineTo(x, y);
-    });
-    if (others.length === 0) context.lineTo(...first); // a dot
+    context.moveTo(...scaled[0]);
+    if (scaled.length === 1) context.lineTo(...scaled[0]); // a dot
+    // Catmull and Rom's spline: it goes through every point, and so cuts no corners.
+    for (let i = 1; i < scaled.length; i++) {
+      const [start, end] = [scaled[i - 1], scaled[i]];
+      const [before, after] = [scaled[i - 2] ?? start, scaled[i + 1] ?? end];
+      const leaving = start.map((value, axis) => value + (end[axis] - before[axis]) / 6);
+      const arriving = end.map((value, axis) => value - (after[axis] - start[axis]) / 6);
+      context.bezierCurveTo(...leaving, ...arriving, ...end);
+    }
     context.stroke();
   }
 }

@@ -16,7 +16,7 @@ const part = (id) => document.getElementById(id);
 const paper = new Paper(part("drawing"), { drawing: glimpse, changed });
 let asking = null; // the AbortController of the question on its way
 let later = 0; // the timer of the next question
-let lastGlimpse = 0;
+let glimpsing = 0; // the timer of the next question within a stroke
 let answer = null; // what is shown
 let chosen = 0; // which of its digits
 let labels = LABELS; // of the model
@@ -28,9 +28,11 @@ let mayCorrect = false; // whether the server takes corrections
 function glimpse() {
   clearTimeout(later);
   showControls();
-  if (asking || performance.now() - lastGlimpse < GLIMPSE) return;
-  lastGlimpse = performance.now();
-  read({ explain: false });
+  glimpsing ||= setTimeout(() => {
+    glimpsing = 0;
+    if (asking) glimpse();
+    else read({ explain: false });
+  }, GLIMPSE);
 }
 
 /** Ask after the paper has changed for good. */
@@ -42,7 +44,9 @@ function changed() {
 }
 
 function askSoon(wait) {
+  clearTimeout(glimpsing);
   clearTimeout(later);
+  glimpsing = 0;
   part("answer").ariaBusy = true;
   later = setTimeout(() => read({ explain: true }), wait);
 }
