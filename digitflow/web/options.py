@@ -27,6 +27,7 @@ class ServerOptions:
     queue: int = 64  # images that may wait for a thread
     max_body: int = 20 * 2**20  # bytes of a request
     max_files: int = 32  # images in a batch
+    connections: int = 512  # open at once; beyond them, only health is answered
     header_deadline: float = 5.0  # s, until a request's headers are there
     body_deadline: float = 20.0  # s, until its body is there
     write_deadline: float = 20.0  # s, until a client has taken the answer
