@@ -1,18 +1,13 @@
-"""Visits to the page: a server on loopback, a browser, and what a person does there."""
+"""Visits to the page in a browser, and what a person does there."""
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import uvicorn
 from browser import CHROMIUM
 from playwright.sync_api import Browser, Page, expect, sync_playwright
-
-from digitflow.web.api import create_app
-from digitflow.web.options import ServerOptions
 
 #: A stroke is a list of points: shares of the paper's side, y downward.
 Strokes = Sequence[Sequence[tuple[float, float]]]
@@ -20,39 +15,6 @@ Strokes = Sequence[Sequence[tuple[float, float]]]
 _DEADLINE = 15_000  # ms that anything on the page may take
 
 _HOSTS = ("127.0.0.1", "localhost")
-
-
-class Server:
-    """The app behind uvicorn, in a thread."""
-
-    def __init__(self, options: ServerOptions) -> None:
-        config = uvicorn.Config(
-            create_app(options), port=options.port, log_level="error", ws="none", lifespan="on"
-        )
-        self._uvicorn = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._uvicorn.run)
-        self._thread.start()
-        while not self._uvicorn.started:
-            self._thread.join(0.02)
-            assert self._thread.is_alive(), "the server did not start"
-        self.port = self._uvicorn.servers[0].sockets[0].getsockname()[1]
-
-    @property
-    def address(self) -> str:
-        return f"http://127.0.0.1:{self.port}/"
-
-    def stop(self) -> None:
-        self._uvicorn.should_exit = True
-        self._thread.join()
-
-
-@contextmanager
-def serving(**options: Any) -> Iterator[Server]:
-    server = Server(ServerOptions(**{"port": 0, **options}))
-    try:
-        yield server
-    finally:
-        server.stop()
 
 
 @contextmanager

@@ -312,7 +312,9 @@ def test_many_silent_connections_keep_nobody_out(server: Served, seven: bytes, c
     assert answer.status == 200
 
 
-def test_beyond_the_connections_only_health_is_answered(server: Served, seven: bytes, connect: Connect):
+def test_beyond_the_connections_only_health_is_answered(
+    server: Served, seven: bytes, connect: Connect
+):
     unfinished = HEAD + b"Content-Length: 10\r\nExpect: 100-continue\r\n\r\n"
     busy = [connect() for _ in range(CONNECTIONS)]
     for client in busy:

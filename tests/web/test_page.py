@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 from browser import CHROMIUM
 from PIL import Image, ImageDraw
+from served import Served, serving
 from web.written_digits import HOUSE, WRITTEN, moved
 
 pytest.importorskip("playwright", reason="needs Playwright: pip install -e '.[test]'")
 
 from playwright.sync_api import Browser, Route, expect
-from web.page_visits import Server, Visit, Visitor, browsing, serving
+from web.page_visits import Visit, Visitor, browsing
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 
@@ -33,8 +34,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def server(store: Path) -> Iterator[Server]:
-    with serving(feedback=store) as server:
+def server(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    models = tmp_path_factory.mktemp("models")
+    with serving(models, "--feedback", store, DIGITFLOW_MODELS=str(models)) as server:
         yield server
 
 
@@ -54,12 +56,12 @@ def screenshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def visitor(browser: Browser, server: Server, screenshots: Path) -> Iterator[Visitor]:
+def visitor(browser: Browser, server: Served, screenshots: Path) -> Iterator[Visitor]:
     """Return what opens the page; afterwards nothing may have left the machine."""
     visits = []
 
     def visit(address: str | None = None, **surroundings: object) -> Visit:
-        visits.append(Visit(browser, address or server.address, screenshots, **surroundings))
+        visits.append(Visit(browser, address or server.url, screenshots, **surroundings))
         return visits[-1]
 
     yield visit
@@ -103,8 +105,8 @@ def test_an_answer_that_comes_too_late_is_not_shown(visit: Visit):
             late.append(route)
 
     visit.page.route("**/v1/predict?*", hold_first)
-    visit.page.mouse.click(*visit._on_paper((0.5, 0.5)))  # a dot
-    expect(visit["#answer"]).to_have_attribute("aria-busy", "true")
+    with visit.page.expect_request("**/v1/predict?*"):
+        visit.page.mouse.click(*visit._on_paper((0.5, 0.5)))  # a dot
     visit.page.keyboard.press("Delete")
     visit.draw(SEVEN)
     assert visit.read() == ("ok", "7")
@@ -408,25 +410,25 @@ def test_a_correction_becomes_a_picture_in_its_class_folder(visit: Visit, store:
         assert max(cut.size) < 200  # one digit of five, not the whole picture
 
 
-def test_corrections_are_not_offered_where_none_are_taken(visitor: Visitor):
-    with serving() as server:
-        visit = visitor(server.address)
+def test_corrections_are_not_offered_where_none_are_taken(visitor: Visitor, tmp_path: Path):
+    with serving(tmp_path) as server:
+        visit = visitor(server.url)
         visit.draw(SEVEN)
         assert visit.read() == ("ok", "7")
         expect(visit["#feedback"]).to_be_hidden()
         visit.context.close()
 
 
-def test_a_token_is_asked_for_when_the_server_wants_one(visitor: Visitor):
-    with serving(token="a long secret of ours") as server:
-        visit = visitor(server.address)
+def test_a_token_is_asked_for_when_the_server_wants_one(visitor: Visitor, tmp_path: Path):
+    with serving(tmp_path, DIGITFLOW_TOKEN="a-long-secret-of-ours") as server:
+        visit = visitor(server.url)
         visit.expected.append("401")
         expect(visit["#token-form"]).to_be_visible()
-        visit["#token"].fill("a guess")
+        visit["#token"].fill("a-guess")
         visit.page.keyboard.press("Enter")
         visit.wait_for("#notice", "does not know this token")
         visit.picture("token")
-        visit["#token"].fill("a long secret of ours")
+        visit["#token"].fill("a-long-secret-of-ours")
         visit.page.keyboard.press("Enter")
         expect(visit["#token-form"]).to_be_hidden()
         expect(visit["#notice"]).to_be_hidden()
@@ -435,9 +437,9 @@ def test_a_token_is_asked_for_when_the_server_wants_one(visitor: Visitor):
         visit.context.close()
 
 
-def test_a_server_that_is_gone_is_said_and_found_again(visitor: Visitor):
-    with serving() as server:
-        visit = visitor(server.address)
+def test_a_server_that_is_gone_is_said_and_found_again(visitor: Visitor, tmp_path: Path):
+    with serving(tmp_path) as server:
+        visit = visitor(server.url)
         visit.expected.append("ERR_CONNECTION")
         visit.draw(SEVEN)
         assert visit.read() == ("ok", "7")
@@ -445,7 +447,7 @@ def test_a_server_that_is_gone_is_said_and_found_again(visitor: Visitor):
     visit.wait_for("#notice", "The server does not answer")
     visit["#clear"].click()
     visit.draw(SEVEN)
-    with serving(port=server.port):
+    with serving(tmp_path, "--port", server.port):
         expect(visit["#notice"]).to_be_hidden(timeout=15_000)
         assert visit.read() == ("ok", "7")
         visit.context.close()
@@ -475,16 +477,17 @@ def test_problems_are_told_in_words(visit: Visit, status: int, headers: dict[str
 
 
 def test_models_are_offered_where_there_are_several(
-    visitor: Visitor, repository: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    visitor: Visitor, repository: Path, tmp_path: Path
 ):
-    monkeypatch.setenv("DIGITFLOW_MODELS", str(tmp_path))
     shutil.copytree(repository / "models" / "mnist" / "pretrained", tmp_path / "mnist" / "other")
-    visit = visitor()
-    expect(visit["#model-choice"]).to_be_visible()
-    visit["#model"].select_option("mnist@other")
-    visit.draw(SEVEN)
-    assert visit.read() == ("ok", "7")
-    assert "model=mnist%40other" in visit.requests[-1]
+    with serving(tmp_path, DIGITFLOW_MODELS=str(tmp_path)) as server:
+        visit = visitor(server.url)
+        expect(visit["#model-choice"]).to_be_visible()
+        visit["#model"].select_option("mnist@other")
+        visit.draw(SEVEN)
+        assert visit.read() == ("ok", "7")
+        assert "model=mnist%40other" in visit.requests[-1]
+        visit.context.close()
 
 
 def test_one_model_is_not_to_be_chosen(visit: Visit):
