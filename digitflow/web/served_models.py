@@ -152,7 +152,7 @@ class ServedModels:
         if before is not None and before.stamp == stamp:
             return before
         bundle = load_bundle(folder)
-        readers = [DigitReader(Predictor(bundle)) for _ in range(self._n_readers)]
+        readers = [DigitReader(Predictor(bundle, batch_size=1)) for _ in range(self._n_readers)]
         _logger.info("%s: serving %s@%s (%s)", name, bundle.name, bundle.version, bundle.model_id)
         return ServedModel(bundle, stamp, deque(readers))
 
