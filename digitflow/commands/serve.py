@@ -18,9 +18,7 @@ def add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     """Add the command to the parser."""
     serve = commands.add_parser("serve", help="serve the REST API and the page to draw on")
     serve.add_argument("--host", help="the address to listen on (default: %(default)s)")
-    serve.add_argument(
-        "--port", type=_port, help="0 takes any that is free (default: %(default)s)"
-    )
+    serve.add_argument("--port", type=_port, help="0 takes any that is free (default: %(default)s)")
     serve.add_argument("--model", help="name or name@version (default: mnist)")
     serve.add_argument(
         "--no-auth",

@@ -151,7 +151,6 @@ class DigitReader:
             readings.append(_reading(digit, scale, judged, ranked, line))
         return readings
 
-
     def _explained(self, reading: Reading) -> Reading:
         """Return a reading with what it depends on, and with the last stage at least."""
         return replace(

@@ -97,9 +97,7 @@ class BoundedProtocol(H11Protocol):
     def pause_writing(self) -> None:
         """Give the client its time to take what is not sent yet."""
         super().pause_writing()
-        self._write_timer = self.loop.call_later(
-            self._options.write_deadline, self.transport.abort
-        )
+        self._write_timer = self.loop.call_later(self._options.write_deadline, self.transport.abort)
 
     def resume_writing(self) -> None:
         """Note that all was sent."""

@@ -326,7 +326,9 @@ class BodyLimit:
 
     def _too_large(self) -> ProblemError:
         most = self._max_body / 2**20
-        return ProblemError(413, f"the request is larger than {most:g} MiB; send less at once", "size")
+        return ProblemError(
+            413, f"the request is larger than {most:g} MiB; send less at once", "size"
+        )
 
 
 async def _refuse(problem: ProblemError, scope: Scope, receive: Receive, send: Send) -> None:

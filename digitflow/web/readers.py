@@ -30,7 +30,7 @@ class ReaderPool:
     ----------
     n_threads : int
     draining : bool
-        Set it to take no more work; what was taken is still done.
+        Set it to be ready no more; what is still asked is done all the same.
     """
 
     def __init__(self, n_threads: int, queue: int) -> None:
@@ -74,7 +74,7 @@ class ReaderPool:
         Raises
         ------
         ProblemError
-            If the queue has no place for them, they waited too long, or the server is stopping.
+            If the queue has no place for them, or they waited too long.
         ClientDisconnect
             If the client left meanwhile.
         """
@@ -102,10 +102,6 @@ class ReaderPool:
 
     def _submit(self, calls: Sequence[Callable[[], _Result]]) -> list["Future[_Result]"]:
         """Take a place for each call, and queue them."""
-        if self.draining:
-            raise ProblemError(
-                503, "the server is stopping", "draining", headers={"Retry-After": "5"}
-            )
         with self._lock:
             if self._n_taken + len(calls) > self._n_places:
                 raise ProblemError(
