@@ -394,7 +394,7 @@ def test_a_correction_becomes_a_picture_in_its_class_folder(visit: Visit, store:
     visit.wait_for("#headline", "5 digits")
     visit["#digits button"].nth(4).click()
     visit["#wrong"].click()
-    visit.wait_for("#stored-note", "keeps this picture and the label you choose")
+    visit.wait_for("#stored-note", "keeps the picture in grey, the label you choose")
     visit["#right-label"].select_option("8")
     visit["#correction button"].click()
     visit.wait_for("#thanks", "Kept")
@@ -458,8 +458,8 @@ def test_a_server_that_is_gone_is_said_and_found_again(visitor: Visitor, tmp_pat
     [
         (413, {}, "larger than the server takes"),
         (500, {}, "The server could not do this. It broke. (request r1)"),
-        (429, {"Retry-After": "1"}, "busy; the page asks again in 1 s"),
-        (503, {}, "not ready; the page asks again in 2 s"),
+        (429, {"Retry-After": "1"}, "busy. It may be asked again in 1 s"),
+        (503, {}, "not ready. It may be asked again in 2 s"),
     ],
 )
 def test_problems_are_told_in_words(visit: Visit, status: int, headers: dict[str, str], words: str):

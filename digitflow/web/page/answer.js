@@ -48,8 +48,9 @@ export function showAnswer(answer, chosen, choose) {
   const many = answer.digits.length > 1;
   part("answer").dataset.status = many ? statusOfAll(answer.digits) : digit.status;
   part("answer").classList.toggle("many", many);
+  part("figure").ariaHidden = !many; // the headline says it
   part("figure").textContent = many ? answer.text : { rejected: "×", blank: "–" }[digit.status] ?? digit.label;
-  part("headline").textContent = many ? `${answer.digits.length} digits` : HEADLINES[digit.status](digit);
+  part("headline").textContent = many ? howMany(answer.digits) : HEADLINES[digit.status](digit);
   part("sentence").textContent = many ? sentenceOfAll(answer.digits) : sentenceOf(digit);
   showDigits(answer.digits, chosen, choose);
   part("bars-title").textContent = many ? `How likely each is for digit ${chosen + 1}` : "How likely each is";
@@ -65,7 +66,7 @@ export function showNothing(headline, sentence) {
   part("figure").textContent = "?";
   part("headline").textContent = headline;
   part("sentence").textContent = sentence;
-  part("digits").hidden = part("why").hidden = true;
+  part("digits").hidden = part("why").hidden = part("feedback").hidden = true;
   part("bars-title").textContent = "How likely each is";
   for (const bar of part("bars").children) setBar(bar, 0, "");
   drawBoxes(null);
@@ -73,7 +74,7 @@ export function showNothing(headline, sentence) {
 
 /** Return an answer in a line for those who hear it. */
 export function inWords({ digits, text }) {
-  if (digits.length > 1) return `${digits.length} digits: ${[...text].join(" ")}. ${sentenceOfAll(digits)}`;
+  if (digits.length > 1) return `${howMany(digits)}: ${[...text].join(" ")}. ${sentenceOfAll(digits)}`;
   const [digit] = digits;
   const said = HEADLINES[digit.status](digit);
   return digit.status === "ok" ? `${said}, ${percent(digit.confidence)}` : said;
@@ -85,6 +86,11 @@ function sentenceOf(digit) {
   const [first, ...next] = digit.top.map(({ label, probability }) => `${label} (${percent(probability)})`);
   const likely = `Most likely ${first}${next.length ? `, then ${next.join(" and ")}` : ""}.`;
   return reason ? `${reason} ${likely}` : likely;
+}
+
+/** Return "5 digits", or of a model that reads letters as well, "5 characters". */
+function howMany(digits) {
+  return `${digits.length} ${digits.every(({ digit }) => digit !== null) ? "digits" : "characters"}`;
 }
 
 const sentenceFrom = (message) => `${message[0].toUpperCase()}${message.slice(1)}.`;

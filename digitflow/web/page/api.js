@@ -70,8 +70,8 @@ const MESSAGES = {
   413: (detail) => `This is larger than the server takes. ${detail}`,
   415: (detail) => `The server does not take this kind of content. ${detail}`,
   422: (detail) => `This cannot be read as a picture: ${detail}`,
-  429: (detail, wait) => `The server is busy; the page asks again in ${wait} s.`,
-  503: (detail, wait) => `The server is not ready; the page asks again in ${wait} s.`,
+  429: (detail, wait) => `The server is busy. It may be asked again in ${wait} s.`,
+  503: (detail, wait) => `The server is not ready. It may be asked again in ${wait} s.`,
   507: () => "The server's store for corrections is full; this one was not kept.",
 };
 

@@ -19,7 +19,9 @@ let later = 0; // the timer of the next question
 let glimpsing = 0; // the timer of the next question within a stroke
 let answer = null; // what is shown
 let chosen = 0; // which of its digits
-let labels = LABELS; // of the model
+const classesOf = new Map(); // of each model, by its name and version
+let labels = LABELS; // of the model that is asked
+let gone = false; // whether the server is known not to answer
 let mayCorrect = false; // whether the server takes corrections
 
 /* ---- asking ---- */
@@ -96,8 +98,10 @@ async function tell(problem) {
   if (!(problem instanceof Problem)) throw problem;
   say(problem.status === 401 ? "" : problem.message);
   if (problem.status === 401) return askForToken();
-  if (problem.status === 0) {
+  if (problem.status === 0 && !gone) {
+    gone = true;
     await untilAlive();
+    gone = false;
     say("");
     start();
   }
@@ -115,8 +119,6 @@ function show() {
     forgetCorrection();
     show();
   });
-  const names = Object.keys(answer.digits[chosen].probabilities);
-  if (names.length) labels = names;
   // Around what is drawn alone, a box would only flicker.
   drawBoxes(paper.picture || answer.digits.length > 1 ? answer : null, chosen);
   part("feedback").hidden = !mayCorrect;
@@ -303,18 +305,26 @@ function askForToken() {
   part("token").select();
 }
 
+function modelChosen() {
+  forgetCorrection();
+  labels = classesOf.get(part("model").value) ?? LABELS;
+  if (!answer) showEmptyBars(labels);
+  askSoon(0);
+}
+
 async function start() {
   try {
     const { default: standard, models, feedback } = await getModels();
     part("token-form").hidden = true;
     mayCorrect = feedback === true;
-    const options = models.map(({ name, version, current }) => {
+    const options = models.map(({ name, version, classes, current }) => {
       const full = `${name}@${version}`;
+      classesOf.set(full, classes);
       return new Option(`${name} ${version}`, full, false, full === standard || (name === standard && current));
     });
     part("model").replaceChildren(...options);
     part("model-choice").hidden = models.length < 2;
-    askSoon(0);
+    modelChosen();
   } catch (problem) {
     tell(problem);
   }
@@ -344,7 +354,7 @@ part("undo").addEventListener("click", () => paper.undo());
 part("redo").addEventListener("click", () => paper.redo());
 part("clear").addEventListener("click", () => paper.clear());
 part("several").addEventListener("change", () => { chosen = 0; forgetCorrection(); askSoon(0); });
-part("model").addEventListener("change", () => { forgetCorrection(); askSoon(0); });
+part("model").addEventListener("change", modelChosen);
 part("choose").addEventListener("click", () => part("files").click());
 part("files").addEventListener("change", ({ target }) => { take([...target.files]); target.value = ""; });
 part("camera").addEventListener("click", () => openCamera((blob) => take([new File([blob], "from the camera")])));
