@@ -162,7 +162,7 @@ def test_health_needs_no_token(path: str):
         "Bearer é",
     ],
 )
-@pytest.mark.parametrize("path", ["/size", "/nowhere", "/livez/", "//livez", "/livez/../size"])
+@pytest.mark.parametrize("path", ["/size", "/nowhere", "/livez/", "/livez//", "/x/livez"])
 def test_all_else_needs_the_token(given: str | None, path: str):
     headers = [] if given is None else [(b"authorization", given.encode())]
 
