@@ -19,6 +19,7 @@ from digitflow.commands.models import add_models
 from digitflow.commands.predict import add_predict
 from digitflow.commands.review import add_review
 from digitflow.commands.score import add_score
+from digitflow.commands.serve import add_serve
 from digitflow.errors import DigitflowError, OutputError, in_one_line
 
 _INTERRUPTED = 128 + signal.SIGINT
@@ -77,4 +78,5 @@ def _parser() -> argparse.ArgumentParser:
     add_drift(commands)
     add_review(commands)
     add_models(commands)
+    add_serve(commands)
     return parser

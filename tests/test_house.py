@@ -33,6 +33,8 @@ LIGHT = [
     "digitflow.images.reading",
     "digitflow.images.normalising",
     "digitflow.cli",
+    "digitflow.web.api",
+    "digitflow.web.server",
 ]
 
 

@@ -46,8 +46,11 @@ _UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     8: np.rot90,
 }
 
-# `warnings.catch_warnings` changes state of the whole process: one thread at a time.
+# What is done about warnings is state of the whole process: the first thread that reads an image
+# turns them off, and the last one turns them on again.
 _WARNINGS_LOCK = threading.Lock()
+_warnings_off = contextlib.ExitStack()
+_n_reading = 0
 
 # What Pillow says of files that end too early.
 _CUT_OFF = ("truncated", "not enough image data", "unexpected end of file")
@@ -190,13 +193,29 @@ def decode_image(
 @contextlib.contextmanager
 def _quiet(of_native_code_too: bool) -> Iterator[None]:
     """Drop Pillow's warnings and libtiff's lines: the outcome says all there is."""
-    with _WARNINGS_LOCK, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with contextlib.ExitStack() as stack:
         if of_native_code_too:
-            with native_chatter_hidden(also_on_failure=True):
-                yield
-        else:
-            yield
+            stack.enter_context(native_chatter_hidden(also_on_failure=True))
+        _begin_reading()
+        stack.callback(_end_reading)
+        yield
+
+
+def _begin_reading() -> None:
+    global _n_reading
+    with _WARNINGS_LOCK:
+        if _n_reading == 0:
+            _warnings_off.enter_context(warnings.catch_warnings())
+            warnings.simplefilter("ignore")
+        _n_reading += 1
+
+
+def _end_reading() -> None:
+    global _n_reading
+    with _WARNINGS_LOCK:
+        _n_reading -= 1
+        if _n_reading == 0:
+            _warnings_off.close()
 
 
 def _read_regular_file(path: Path | str | bytes) -> tuple[bytes, int]:

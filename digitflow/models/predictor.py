@@ -7,7 +7,7 @@ import numpy as np
 from digitflow.errors import BundleError
 from digitflow.models.bundle import TFLITE_FILES, Bundle, load_bundle
 from digitflow.models.registry import find_model
-from digitflow.models.tflite import TFLiteNetwork, softmax
+from digitflow.models.tflite import BATCH_SIZE, TFLiteNetwork, softmax
 
 #: How far a golden probability may be off on another processor; a damaged model is off by more.
 _GOLDEN_TOLERANCE = 0.02
@@ -24,6 +24,8 @@ class Predictor:
         What `load_bundle` returned.
     tflite : str
         Which of the bundle's TFLite formats to run: `"dynamic"`, `"float32"` or `"int8"`.
+    batch_size : int
+        How many images are run at once: 1 where they come one by one.
 
     Attributes
     ----------
@@ -36,12 +38,14 @@ class Predictor:
         If the TFLite file does not fit the manifest or fails on the bundle's golden images.
     """
 
-    def __init__(self, bundle: Bundle, tflite: str = "dynamic") -> None:
+    def __init__(
+        self, bundle: Bundle, tflite: str = "dynamic", batch_size: int = BATCH_SIZE
+    ) -> None:
         self.bundle = bundle
         self._path = bundle.folder / TFLITE_FILES[tflite]
         content = bundle.read(self._path.name)
         try:
-            self._network = TFLiteNetwork(content, len(bundle.class_names))
+            self._network = TFLiteNetwork(content, len(bundle.class_names), batch_size)
         except BundleError as error:
             raise BundleError(f"{self._path}: {error}") from error
         self._check_golden(tflite)

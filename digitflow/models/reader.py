@@ -14,6 +14,9 @@ from digitflow.models.explaining import dependence_map
 from digitflow.models.judging import BLANK, SEVERAL, TOUCHING, Judgement, familiarity, judge
 from digitflow.models.predictor import Predictor
 
+#: Of several digits, so many at most are explained: each takes hundreds of predictions.
+MOST_EXPLAINED = 12
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -30,6 +33,7 @@ class Reading:
     width: int  # px
     height: int  # px
     line: int  # on which line of several it stands, counted from 0
+    polarity: str  # "dark_on_light" or "light_on_dark"
     image: np.ndarray  # what the model saw, uint8 (28, 28)
     #: From the picture to what the model saw, uint8 (rows, columns) each; empty if not asked for.
     stages: dict[str, np.ndarray] = field(default_factory=dict)
@@ -42,7 +46,7 @@ class DigitReader:
 
     Parameters
     ----------
-    model : str, Path or None
+    model : str, Path, Predictor or None
         A model's name, `name@version`, or a bundle's folder; None is the default model.
 
     Raises
@@ -59,21 +63,21 @@ class DigitReader:
     ('7', 0.998)
     """
 
-    def __init__(self, model: str | Path | None = None) -> None:
-        self._predictor = Predictor.load(model)
+    def __init__(self, model: str | Path | Predictor | None = None) -> None:
+        self._predictor = model if isinstance(model, Predictor) else Predictor.load(model)
 
     @property
     def model_id(self) -> str:
         """Return the model's digest, as the scored table has it."""
         return self._predictor.bundle.model_id
 
-    def read(self, source: Path | str | bytes, explain: bool = False) -> Reading:
+    def read(self, source: Path | str | bytes | ReadImage, explain: bool = False) -> Reading:
         """Read one image as one digit.
 
         Parameters
         ----------
-        source : Path, str or bytes
-            A file's path, or the content of an image file.
+        source : Path, str, bytes or ReadImage
+            A file's path, the content of an image file, or what was read of one.
         explain : bool
             Keep the stages from the picture to what the model saw, and on what in it the answer
             depends.
@@ -88,19 +92,20 @@ class DigitReader:
         if found.blank:
             return _reading(found, read.scale, BLANK)
         reading = self._classify([found], [0], [SEVERAL if found.others else None], read.scale)[0]
-        if not explain:
-            return reading
-        return replace(
-            reading, dependence=dependence_map(self._predictor.predict_proba, found.image)
-        )
+        return self._explained(reading) if explain else reading
 
-    def read_all(self, source: Path | str | bytes) -> list[Reading]:
+    def read_all(
+        self, source: Path | str | bytes | ReadImage, explain: bool = False
+    ) -> list[Reading]:
         """Read all digits of an image, line by line and from left to right.
 
         Parameters
         ----------
-        source : Path, str or bytes
-            A file's path, or the content of an image file.
+        source : Path, str, bytes or ReadImage
+            A file's path, the content of an image file, or what was read of one.
+        explain : bool
+            Tell of the first `MOST_EXPLAINED` digits on what in them the answer depends, and of a
+            digit that is alone the stages as well.
 
         Returns
         -------
@@ -115,10 +120,15 @@ class DigitReader:
         read = _open(source)
         found = find_digits(read.pixels)
         if not found:
-            return [_reading(normalise(read.pixels), read.scale, BLANK)]
+            return [_reading(normalise(read.pixels, explain), read.scale, BLANK)]
+        digits = [each.digit for each in found]
+        if explain and len(digits) == 1:  # it is what `normalise` finds
+            digits = [normalise(read.pixels, explain)]
         lines = [each.line for each in found]
         known = [None if each.clear else TOUCHING for each in found]
-        return self._classify([each.digit for each in found], lines, known, read.scale)
+        readings = self._classify(digits, lines, known, read.scale)
+        n_explained = MOST_EXPLAINED if explain else 0
+        return [*map(self._explained, readings[:n_explained]), *readings[n_explained:]]
 
     def _classify(
         self,
@@ -140,6 +150,14 @@ class DigitReader:
             readings.append(_reading(digit, scale, judged, ranked, line))
         return readings
 
+    def _explained(self, reading: Reading) -> Reading:
+        """Return a reading with what it depends on, and with the last stage at least."""
+        return replace(
+            reading,
+            stages=reading.stages or {"seen": reading.image},
+            dependence=dependence_map(self._predictor.predict_proba, reading.image),
+        )
+
 
 def spell(readings: Sequence[Reading]) -> str:
     """Return what the digits of an image spell, a line of text for each of theirs."""
@@ -149,7 +167,9 @@ def spell(readings: Sequence[Reading]) -> str:
     return "\n".join(lines.values())
 
 
-def _open(source: Path | str | bytes) -> ReadImage:
+def _open(source: Path | str | bytes | ReadImage) -> ReadImage:
+    if isinstance(source, ReadImage):
+        return source
     if isinstance(source, bytes):
         return decode_image(source)
     # Whoever names a link means what it points to.
@@ -175,6 +195,7 @@ def _reading(
         width=round(digit.width * scale),
         height=round(digit.height * scale),
         line=line,
+        polarity=digit.polarity,
         image=digit.image,
         stages=digit.stages,
     )

@@ -8,6 +8,8 @@ import stat
 import struct
 import subprocess
 import sys
+import threading
+import warnings
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +19,7 @@ import pytest
 from PIL import Image
 
 from digitflow.errors import ImageError
+from digitflow.images import reading as reading_module
 from digitflow.images.reading import ReadImage, decode_image, read_image
 
 
@@ -48,6 +51,43 @@ def png(width: int, height: int, *chunks: tuple[bytes, bytes]) -> bytes:
         for kind, data in (header, *chunks, (b"IEND", b""))
     )
     return b"\x89PNG\r\n\x1a\n" + body
+
+
+# Threads
+
+
+def test_threads_do_not_wait_for_each_other() -> None:
+    content = encoded(Image.fromarray(drawing()), "JPEG")
+    reading, go_on = threading.Event(), threading.Event()
+
+    def read_slowly() -> None:
+        with reading_module._silence(False):
+            reading.set()
+            go_on.wait(60)
+
+    slow = threading.Thread(target=read_slowly)
+    quick = threading.Thread(target=decode_image, args=(content,), daemon=True)
+    slow.start()
+    reading.wait(60)
+    quick.start()
+    quick.join(30)
+    waited = quick.is_alive()
+    go_on.set()
+    slow.join(60)
+    assert not waited
+
+
+def test_warnings_are_off_until_the_last_thread_has_read() -> None:
+    before = list(warnings.filters)
+    first, second = reading_module._silence(False), reading_module._silence(False)
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    warnings.warn("of a decoder", stacklevel=1)  # an error in the suite
+    second.__exit__(None, None, None)
+    with pytest.warns(UserWarning, match="of other code"):
+        warnings.warn("of other code", stacklevel=1)
+    assert list(warnings.filters) == before
 
 
 # Files of a folder

@@ -1,0 +1,161 @@
+"""Serve the API and the page until told to stop, and then end what has begun."""
+
+import asyncio
+import contextlib
+import ipaddress
+import socket
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+
+from digitflow.errors import DigitflowError, UsageError
+from digitflow.web.api import create_app
+from digitflow.web.deadlines import BoundedProtocol
+from digitflow.web.logs import log_to_console
+from digitflow.web.options import ServerOptions
+
+#: The shortest token that is taken, characters.
+SHORTEST_TOKEN = 16
+
+_BACKLOG = 512  # connections that the system holds until they are taken up
+# Of what is sent to a client, so much may lie in the system's memory, bytes.
+_SEND_BUFFER = 64 * 1024
+_KEEP_ALIVE = 5  # s between two requests of a connection
+# How long connections that the system has let in are still taken up, s.
+_LAST_CONNECTIONS = 0.05
+
+
+def serve(options: ServerOptions, log: str = "quiet") -> None:
+    """Serve until SIGINT or SIGTERM, which are raised again when all that had begun is answered.
+
+    Parameters
+    ----------
+    options : ServerOptions
+    log : str
+        What is written to stderr, one of `digitflow.web.logs.FORMATS`.
+
+    Raises
+    ------
+    UsageError
+        If the address cannot be listened on, or would be open to anyone.
+    UnknownModelError, BundleError
+        If the model cannot be loaded.
+    """
+    check_exposure(options)
+    with listening(options.host, options.port) as listener, contextlib.closing(log_to_console(log)):
+        app = create_app(options)
+        config = uvicorn.Config(
+            app,
+            loop="asyncio",
+            http=partial(BoundedProtocol, options),  # type: ignore[arg-type]
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            # No address is taken from a request, also not from one of a proxy.
+            proxy_headers=False,
+            backlog=_BACKLOG,
+            timeout_keep_alive=_KEEP_ALIVE,
+            timeout_graceful_shutdown=options.drain,  # type: ignore[arg-type]
+        )
+        _Server(config, app, address_of(listener)).run([listener])
+
+
+def check_exposure(options: ServerOptions) -> None:
+    """Check that only this machine, or those who know a token, can use the server.
+
+    Raises
+    ------
+    UsageError
+        If anyone else could, unless that was asked for, or if the token is too short.
+    """
+    token = options.token
+    if token is not None and (len(token) < SHORTEST_TOKEN or not token.isascii() or " " in token):
+        raise UsageError(
+            f"DIGITFLOW_TOKEN: give at least {SHORTEST_TOKEN} characters, ASCII without spaces; "
+            "for example what `openssl rand -hex 32` prints"
+        )
+    if token is None and not options.no_auth and not _is_loopback(options.host):
+        raise UsageError(
+            f"--host {options.host}: others could use the server; set a token in DIGITFLOW_TOKEN, "
+            "or serve anyone with --no-auth"
+        )
+
+
+@contextlib.contextmanager
+def listening(host: str, port: int) -> Iterator[socket.socket]:
+    """Give a socket that listens on an address.
+
+    Raises
+    ------
+    UsageError
+        If the address is not known here, or is taken.
+    """
+    family, kind, protocol, _, address = _resolve(host, port)
+    # asyncio sends without delay only where it knows the protocol to be TCP.
+    with socket.socket(family, kind, protocol) as listener:
+        # A restarted server need not wait for what is left of the connections of the one before.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+        try:
+            listener.bind(address)
+            listener.listen(_BACKLOG)
+        except OSError as error:
+            raise UsageError(
+                f"{_joined(host, port)}: cannot be listened on ({error.strerror}); "
+                "choose another with --port or --host"
+            ) from error
+        yield listener
+
+
+def address_of(listener: socket.socket) -> str:
+    """Return the address under which a browser finds a socket."""
+    host, port = listener.getsockname()[:2]
+    return f"http://{_joined(host, port)}"
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which says when it is ready, and takes leave of nobody too early."""
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI, address: str) -> None:
+        super().__init__(config)
+        self._app = app
+        self._address = address
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, and tell the address."""
+        try:
+            await super().startup(sockets)
+        except SystemExit as error:  # uvicorn's, when the app fails
+            raise DigitflowError("the server could not start; its log says why") from error
+        print(f"digitflow listens on {self._address} (Ctrl-C stops it)", flush=True)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop: take up who is at the door, then let all that has begun end."""
+        self._app.state.pool.draining = True
+        for listener in sockets or []:
+            listener.listen(0)  # nobody else is let in
+        await asyncio.sleep(_LAST_CONNECTIONS)
+        await super().shutdown(sockets)
+
+
+def _resolve(host: str, port: int) -> tuple[int, int, int, str, tuple[Any, ...]]:
+    """Return the first address of a host and a port, as `socket.getaddrinfo` does."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError) as error:
+        why = getattr(error, "strerror", None) or "no valid name"
+        raise UsageError(f"--host {host}: is not known ({why}); give an address") from error
+    return found[0]
+
+
+def _is_loopback(host: str) -> bool:
+    return ipaddress.ip_address(str(_resolve(host, 0)[4][0]).partition("%")[0]).is_loopback
+
+
+def _joined(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
