@@ -14,7 +14,6 @@ from digitflow.models.explaining import dependence_map
 from digitflow.models.judging import BLANK, SEVERAL, TOUCHING, Judgement, familiarity, judge
 from digitflow.models.predictor import Predictor
 
-
 #: Of several digits, so many at most are explained: each takes hundreds of predictions.
 MOST_EXPLAINED = 12
 

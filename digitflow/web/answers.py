@@ -16,7 +16,7 @@ from digitflow.models.reader import Reading, spell
 _DIGITS = frozenset("0123456789")
 
 # Pictures of the stages are made no larger than this, px along the longer side.
-_STAGE_SIDE = 512
+_STAGE_SIDE = 320
 
 # Odds that change by less than a factor of e hardly matter: maps of such do not glow.
 _LEAST_DEPENDENCE = 1.0
@@ -42,7 +42,7 @@ class Stage(BaseModel):
     """A picture on the way from the image to what the model saw."""
 
     name: str = Field(description="picture, sheet, ink, written, digit or seen")
-    png: str = Field(description="a PNG image, base64, shrunk to 512 px")
+    png: str = Field(description="a PNG image, base64, shrunk to 320 px")
 
 
 class Explanation(BaseModel):
@@ -150,7 +150,7 @@ class Manifest(BaseModel, extra="allow"):
     model_id: str = Field(description="the digest of the manifest, as in the scored table")
     class_names: list[str] = Field(description="in the order of the model's outputs")
     temperature: float
-    thresholds: dict[str, float]
+    thresholds: dict[str, Any]
 
 
 class ModelList(BaseModel):

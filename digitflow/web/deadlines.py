@@ -5,7 +5,6 @@ is a limit to connections, and beyond it some more on which health alone is answ
 """
 
 import asyncio
-import logging
 import secrets
 from typing import Any
 

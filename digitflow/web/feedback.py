@@ -16,7 +16,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from digitflow.errors import OutputError
-from digitflow.files import as_output_error, replacing
+from digitflow.files import as_output_error, replacing, sync
 
 # A class's name that can name its folder; these others `load_dataset` takes for parts.
 _FOLDER_NAME = re.compile(r"(?!(?:train|test)(?:ing)?$)[^\W_](?:[\w .+-]{0,98}\w)?", re.IGNORECASE)
@@ -84,11 +84,11 @@ class FeedbackStore:
         content = _png(pixels, notes)
         with as_output_error(self._folder), self._lock:
             path = self._folder / label / name
-            others = [other for other in self._folder.glob(f"*/{name}") if other != path]
-            if not path.exists():
+            before = next(self._folder.glob(f"*/{name}"), None)
+            if before is None:
                 self._write(path, content)
-            for other in others:
-                self._remove(other)
+            elif before != path:
+                _move(before, path)
         return name
 
     def _write(self, path: Path, content: bytes) -> None:
@@ -98,12 +98,6 @@ class FeedbackStore:
         with replacing(path) as temporary:
             temporary.write_bytes(content)
         self._note_size(size)
-
-    def _remove(self, path: Path) -> None:
-        size = self._noted_size() - _size_on_disk(path)
-        path.unlink()
-        self._note_size(size)
-        _remove_if_empty(path.parent)
 
     def _sweep(self) -> None:
         """Remove what killed servers left; `load_dataset` refuses empty class folders."""
@@ -131,6 +125,14 @@ class FeedbackStore:
 def can_name_folder(label: str) -> bool:
     """Tell whether a class's name can be that of a folder of its images."""
     return _FOLDER_NAME.fullmatch(label) is not None
+
+
+def _move(path: Path, target: Path) -> None:
+    target.parent.mkdir(exist_ok=True)
+    path.rename(target)
+    sync(target.parent)
+    sync(path.parent)
+    _remove_if_empty(path.parent)
 
 
 def _png(pixels: np.ndarray, notes: Mapping[str, str]) -> bytes:

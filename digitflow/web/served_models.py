@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ class ServedModel:
     bundle: Bundle
     stamp: _Stamp
     readers: deque[DigitReader]
-    check_at: float = field(default=0.0)  # when the registry is to be asked again, monotonic s
+    checked_at: float = 0.0  # when the registry was asked last, monotonic s
 
     @contextmanager
     def reader(self) -> Iterator[DigitReader]:
@@ -93,7 +93,7 @@ class ServedModels:
                 raise
             _logger.warning("%s: the version before stays: %s", name, error)
             served = before
-        served.check_at = time.monotonic() + self._check_every
+        served.checked_at = time.monotonic()
         self._served[name] = served
         while len(self._served) > _MOST_MODELS:
             self._served.pop(next(iter(self._served)))
@@ -113,7 +113,7 @@ class ServedModels:
             If there is no such model, or it cannot be loaded.
         """
         served = self._served.get(name)
-        if served is not None and time.monotonic() < served.check_at:
+        if served is not None and time.monotonic() < served.checked_at + self._check_every:
             return served
         looking = self._start_looking(name)
         if served is not None:

@@ -32,6 +32,16 @@ class Upload(NamedTuple):
     content: bytes
 
 
+class _Form(NamedTuple):
+    """A form with its parts in memory."""
+
+    files: list[tuple[str, Upload]]  # by the name of the part
+    fields: dict[str, str]  # of several of a name the last
+
+    def files_called(self, name: str) -> list[Upload]:
+        return [upload for part, upload in self.files if part == name]
+
+
 class Correction(NamedTuple):
     """An image with its right label."""
 
@@ -64,8 +74,7 @@ async def read_images(request: Request, most_files: int) -> list[Upload]:
     ProblemError
         If there is none, more than `most_files`, or the body is something else.
     """
-    form = await _read_form(request, most_files)
-    files = _files(form, "files")
+    files = (await _read_form(request, most_files)).files_called("files")
     if not files:
         raise ProblemError(
             400, "no image: send at least one, as parts `files` of a form", "no-file"
@@ -88,21 +97,21 @@ async def read_correction(request: Request, class_names: Collection[str]) -> Cor
         If the image or the label is missing, or the label is none that can be stored.
     """
     form = await _read_form(request, most_files=1)
-    label = form.get("label")
-    if not isinstance(label, str) or label not in class_names or not can_name_folder(label):
+    label = form.fields.get("label", "")
+    if label not in class_names or not can_name_folder(label):
         known = ", ".join(sorted(filter(can_name_folder, class_names)))
         raise ProblemError(400, f"label: give the right class, one of {known:.500}", "label")
     notes = {}
     for name, pattern in _NOTES.items():
-        value = form.get(name, "")
-        if not isinstance(value, str) or not pattern.fullmatch(value):
+        value = form.fields.get(name, "")
+        if not pattern.fullmatch(value):
             raise ProblemError(400, f"{name}: give what the prediction said, or nothing", "note")
         if value:
             notes[name] = value
     return Correction(_single_file(form), label, notes)
 
 
-async def _read_form(request: Request, most_files: int) -> FormData:
+async def _read_form(request: Request, most_files: int) -> _Form:
     kind = _media_type(request)
     if kind != _MULTIPART:
         raise _unsupported(kind, _MULTIPART)
@@ -115,25 +124,31 @@ async def _read_form(request: Request, most_files: int) -> FormData:
     )
     parser.spool_max_size = 0  # never to the disk: the whole body has a limit already
     try:
-        return await parser.parse()
+        form = await parser.parse()
     except MultiPartException as error:
         raise ProblemError(400, f"the form cannot be read: {error.message}", "form") from error
+    try:
+        return _taken_from(form)
+    finally:
+        await form.close()
 
 
-def _single_file(form: FormData) -> Upload:
-    files = _files(form, "file")
+def _taken_from(form: FormData) -> _Form:
+    """Return what a form holds; all of it is in memory."""
+    taken = _Form([], {})
+    for name, part in form.multi_items():
+        if isinstance(part, UploadFile):
+            taken.files.append((name, Upload(part.filename or "image", part.file.read())))
+        else:
+            taken.fields[name] = part
+    return taken
+
+
+def _single_file(form: _Form) -> Upload:
+    files = form.files_called("file")
     if not files:
         raise ProblemError(400, "no image: send one, as part `file` of the form", "no-file")
     return files[0]
-
-
-def _files(form: FormData, name: str) -> list[Upload]:
-    # Read without waiting: all of it is in memory.
-    return [
-        Upload(part.filename or "image", part.file.read())
-        for part in form.getlist(name)
-        if isinstance(part, UploadFile)
-    ]
 
 
 def _media_type(request: Request) -> str:
