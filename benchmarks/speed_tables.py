@@ -1,4 +1,4 @@
-"""Tables of what scoring takes, from the results of `scoring.py`."""
+"""Tables of what scoring and serving take, from the results of `scoring.py` and `serving.py`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,6 +14,14 @@ nothing and writes no table; Keras' ways write Parquet. The workers of the Dask 
 before, and their memory is not counted. One `predict` per image is measured on a few
 images and scaled up. `steady` is the pace between the middle number of images and all, so without
 any start. Memory is the most that one process held."""
+
+SERVING = """\
+The same requests to `digitflow serve` and to the plainest server: FastAPI, Pillow's resizing, one
+`model.predict` for each request. Each is alone with the clients on the same cores. Images a second
+are those that were read; clients that are told to come again (429, 503) wait about a second. The
+plainest server takes a photo for a digit as it is, without looking for one in it. Health is asked
+for every 50 ms, on new connections. Memory and open files are those of the server, before and
+after. `idle` is one client alone."""
 
 _NAMES = {
     "digitflow": "`digitflow score`",
@@ -65,3 +73,41 @@ def _steady(rows: Mapping[tuple[str, str], Result], way: str) -> str:
         return ""
     seconds = whole["median_seconds"] - middle["median_seconds"]
     return f"{(whole['images'] - middle['images']) / seconds:,.0f}" if seconds > 0 else ""
+
+
+def serving_table(result: Result) -> str:
+    """Return what each server does under each load, and how they compare."""
+    rows = result["serving"]
+    plain = {(row["round"], row["load"]): _all_images(row) for row in rows if row["way"] == "plain"}
+    lines = []
+    for row in rows:
+        before, after = row["before"], row["after"]
+        beside = plain.get((row["round"], row["load"]))
+        own = row["way"] == "digitflow"
+        for kind, rate in row["images_per_second"].items():
+            first = kind == next(iter(row["images_per_second"]))
+            whole = [
+                ", ".join(f"{status}: {n:,}" for status, n in row["statuses"].items()),
+                f"{_all_images(row) / beside:.1f}" if own and beside else "",
+                _milliseconds(row["idle_milliseconds"], "p50"),
+                _milliseconds(row["health_milliseconds"], "p99", "most"),
+                f"{before['megabytes']:.0f}, {after['megabytes']:.0f} MB",
+                f"{before['open_files']:.0f}, {after['open_files']:.0f}",
+            ]
+            names = [f"`{row['way']}`", row["load"]] if first else ["", ""]
+            times = _milliseconds(row["milliseconds"][kind], "p50", "p99")
+            lines.append([*names, kind, f"{rate:,.1f}", times, *(whole if first else [""] * 6)])
+    caption = (
+        f"{result['clients']} clients, {result['seconds']:g} s, model {result['model'][:12]}, "
+        f"{result['cores']} cores:\n\n"
+    )
+    heads = ["server", "load", "images", "a second", "p50, p99", "answers", "times the plainest"]
+    return caption + table([*heads, "idle p50", "health p99, most", "memory", "open files"], lines)
+
+
+def _all_images(row: Result) -> float:
+    return sum(row["images_per_second"].values())
+
+
+def _milliseconds(times: Mapping[str, float] | None, *which: str) -> str:
+    return ", ".join(f"{times[each]:,.1f}" for each in which) + " ms" if times else ""

@@ -23,7 +23,7 @@ from picture_tables import (
     robustness_table,
     several_digits_table,
 )
-from speed_tables import SCORING, scoring_table
+from speed_tables import SCORING, SERVING, scoring_table, serving_table
 
 from digitflow import files
 
@@ -73,6 +73,7 @@ def accuracy_page(results: Sequence[Result]) -> str:
     others = [result for result in results if "non_digits" in result]
     odd = [result for result in results if "files" in result]
     scored = [result for result in results if "scoring" in result]
+    served = [result for result in results if "serving" in result]
     lost = "Test images lost against Keras, and the file's size."
     sections = [
         section("Accuracy", [table(_ACCURACY, map(_accuracy_row, networks))]),
@@ -86,6 +87,7 @@ def accuracy_page(results: Sequence[Result]) -> str:
         section("Not a digit", map(non_digits_table, others), NON_DIGITS),
         section("Odd images", map(odd_images_table, odd), ODD_IMAGES),
         section("Scoring", map(scoring_table, scored), SCORING),
+        section("Serving", map(serving_table, served), SERVING),
         section("TFLite", [table(_TFLITE, map(_tflite_row, networks))], lost),
         section("Commands", [table(["result", "command"], map(_command_row, results))]),
     ]

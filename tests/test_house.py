@@ -33,6 +33,7 @@ LIGHT = [
     "digitflow.images.reading",
     "digitflow.images.normalising",
     "digitflow.cli",
+    "digitflow.web.server",
 ]
 
 

@@ -9,7 +9,6 @@ import secrets
 from typing import Any
 
 import h11
-from starlette.requests import Request
 from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol, RequestResponseCycle
 from uvicorn.server import ServerState
@@ -17,7 +16,7 @@ from uvicorn.server import ServerState
 from digitflow.web.guards import complete_headers
 from digitflow.web.logs import log_answer
 from digitflow.web.options import ServerOptions
-from digitflow.web.problems import ProblemError, request_id_of
+from digitflow.web.problems import ProblemError
 
 #: Connections beyond the limit, on which health is answered and nothing else.
 SPARE_CONNECTIONS = 64
@@ -180,7 +179,7 @@ class BoundedProtocol(H11Protocol):
         under_way = cycle is not None and not cycle.response_complete
         request_id = None
         if under_way:
-            request_id = request_id_of(Request(cycle.scope))
+            request_id = cycle.scope["state"].get("request_id")
             # For the app the client has left.
             cycle.disconnected = True
             cycle.message_event.set()

@@ -102,8 +102,8 @@ class Answers:
             await answer.send_problem(problem)
         except asyncio.CancelledError:
             # The time for stopping is over.
-            problem = ProblemError(503, "the server is stopping", headers={"Retry-After": "5"})
-            await answer.send_problem(problem)
+            stopping = ProblemError(503, "the server is stopping", headers={"Retry-After": "5"})
+            await answer.send_problem(stopping)
             raise
         except Exception:
             _logger.exception("request %s: failed", answer.request_id)

@@ -6,6 +6,7 @@ import ipaddress
 import socket
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -94,8 +95,9 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
     UsageError
         If the address is not known here, or is taken.
     """
-    family, _, _, _, address = _resolve(host, port)
-    with socket.socket(family, socket.SOCK_STREAM) as listener:
+    family, kind, protocol, _, address = _resolve(host, port)
+    # asyncio sends without delay only where it knows the protocol to be TCP.
+    with socket.socket(family, kind, protocol) as listener:
         # A restarted server need not wait for what is left of the connections of the one before.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
@@ -141,7 +143,7 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def _resolve(host: str, port: int) -> tuple[int, int, int, str, tuple[str | int, ...]]:
+def _resolve(host: str, port: int) -> tuple[int, int, int, str, tuple[Any, ...]]:
     """Return the first address of a host and a port, as `socket.getaddrinfo` does."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)

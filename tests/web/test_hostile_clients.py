@@ -1,4 +1,4 @@
-"""Clients that are slow, lie, or send too much: each gets a clear answer in time; health answers."""
+"""Clients that are slow, lie, or send too much: all are answered in time, and health too."""
 
 import asyncio
 import io

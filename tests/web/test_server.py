@@ -20,6 +20,7 @@ from support import change_manifest
 from digitflow import settings
 from digitflow.models.bundle import load_bundle
 from digitflow.models.registry import promote
+from digitflow.web.server import listening
 
 TOKEN = "correct-horse-battery-staple"
 PATIENCE = 60  # s
@@ -155,6 +156,12 @@ def test_lines_cannot_be_forged(tmp_path: Path):
     assert 'path="/\\"%0alevel=error"' in log
     assert 'path="/a=b"' in log
     assert "a b=c" not in log
+
+
+def test_answers_are_sent_without_delay():
+    # Without this, each answer waits 40 ms for the client to acknowledge the answer's head.
+    with listening("127.0.0.1", 0) as listener:
+        assert listener.proto == socket.IPPROTO_TCP
 
 
 @pytest.mark.parametrize(
