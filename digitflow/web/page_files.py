@@ -12,7 +12,6 @@ _MEDIA_TYPES = {
     ".css": "text/css; charset=utf-8",
     ".jpg": "image/jpeg",
     ".png": "image/png",
-    ".jpg": "image/jpeg",
     ".svg": "image/svg+xml",
 }
 
