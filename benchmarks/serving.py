@@ -180,11 +180,14 @@ def measure(
         for kind in [kinds[number % len(kinds)]]
     ]
     with asking_for_health(port) as health:
+        began = time.perf_counter()
         asked = asyncio.run(upload_for(port, clients, options.seconds))
+        # What was asked last may be answered long after the time is over.
+        seconds = time.perf_counter() - began
     after = _await_files(process, before["open_files"])
     return {
         "statuses": dict(sorted(Counter(str(each.status) for each in asked).items())),
-        "images_per_second": {kind: _rate(asked, kind, options.seconds) for kind in kinds},
+        "images_per_second": {kind: _rate(asked, kind, seconds) for kind in kinds},
         "milliseconds": {kind: _percentiles(asked, kind) for kind in kinds},
         "idle_milliseconds": _percentiles(idle[:_IDLE], kinds[0]),
         "health_statuses": dict(Counter(str(each.status) for each in health)),
