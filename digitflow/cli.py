@@ -18,6 +18,7 @@ from digitflow.commands.drift import add_drift
 from digitflow.commands.models import add_models
 from digitflow.commands.predict import add_predict
 from digitflow.commands.review import add_review
+from digitflow.commands.runs import add_runs
 from digitflow.commands.score import add_score
 from digitflow.errors import DigitflowError, OutputError, in_one_line
 
@@ -77,4 +78,5 @@ def _parser() -> argparse.ArgumentParser:
     add_drift(commands)
     add_review(commands)
     add_models(commands)
+    add_runs(commands)
     return parser
