@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from digitflow.errors import UsageError
 
 #: Of so many random flips the smallest p-value is 1 in 20,001: after Holm's correction it can be
-#: below 1 % for up to 200 classes.
+#: below 0.5 % for up to 100 classes.
 _N_FLIPS = 20_000
 _FLIPS_AT_ONCE = 200  # so that the bits of many images fit into memory
 

@@ -1,5 +1,7 @@
 import json
 import shutil
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -56,6 +58,29 @@ def register(prepared: Path, draft: Path, version: str, **options: bool) -> dict
     destination = settings.models_folder() / "trained" / version
     compare_draft(prepared, draft, "trained")
     return register_draft(prepared, draft, destination, command="a command", **options)
+
+
+FITTING_SCRIPT = """
+import sys
+from pathlib import Path
+from digitflow.files import sha256_of
+from digitflow.learning.training import TrainingOptions, fit_draft
+
+prepared, draft, seed = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+fit_draft(prepared, draft, TrainingOptions(epochs=1, batch_size=64, seed=seed))
+print(sha256_of(draft / "weights.safetensors"))
+"""
+
+
+def test_fresh_processes_give_the_same_weights_for_the_same_seed(prepared: Path, tmp_path: Path):
+    digests = []
+    for place, seed in enumerate([5, 5, 6]):
+        arguments = [str(prepared), str(tmp_path / str(place)), str(seed)]
+        command = [sys.executable, "-c", FITTING_SCRIPT, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        digests.append(done.stdout.split()[-1])
+
+    assert digests[0] == digests[1] != digests[2]
 
 
 def test_an_empty_draft_is_refused(prepared: Path, tmp_path: Path):
