@@ -21,7 +21,7 @@ OVERALL_LEVEL = 0.05
 
 #: The same of any one class, for all classes together. Stricter, because two trainings that
 #: differ in the seed alone do differ a little, and of ten classes one always comes off worst: of
-#: twelve such pairs three were below 0.05, one below 0.01 and none below this (docs/runs.md).
+#: twelve such pairs four were below 0.05, one below 0.01 and none below this (docs/runs.md).
 CLASS_LEVEL = 0.005
 
 
