@@ -18,6 +18,7 @@ from digitflow.commands.drift import add_drift
 from digitflow.commands.models import add_models
 from digitflow.commands.predict import add_predict
 from digitflow.commands.review import add_review
+from digitflow.commands.runs import add_runs
 from digitflow.commands.score import add_score
 from digitflow.commands.serve import add_serve
 from digitflow.errors import DigitflowError, OutputError, in_one_line
@@ -79,4 +80,5 @@ def _parser() -> argparse.ArgumentParser:
     add_review(commands)
     add_models(commands)
     add_serve(commands)
+    add_runs(commands)
     return parser

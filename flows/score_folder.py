@@ -5,15 +5,22 @@ python flows/score_folder.py images/ out.parquet
 
 import argparse
 import sys
+import time
 from typing import Any
 
 from orchestration import run_script, say  # sets Prefect's defaults: comes first
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
 
-from digitflow.commands.score import add_score_arguments, score_exit_code, tell_summary
+from digitflow.commands.score import (
+    add_score_arguments,
+    note_scoring,
+    recording_scoring,
+    score_exit_code,
+    tell_summary,
+)
 from digitflow.errors import UsageError
-from digitflow.scoring.folder import score_folder
+from digitflow.scoring.folder import new_run_id, score_folder
 from digitflow.scoring.publishing import outlined
 from digitflow.scoring.request import check_request
 from digitflow.scoring.stores import refuse_secrets
@@ -64,20 +71,24 @@ def score_images(
     for place in (images, output):
         refuse_secrets(place, _RECORDED)
     check_summary_file(summary, images, output)
-    done = score(
-        images,
-        output,
-        model=model,
-        workers=workers,
-        dask=dask,
-        multi=multi,
-        fresh=fresh,
-        keep_removed=keep_removed,
-        partition_by=partition_by,
-        profile=profile,
-    )
-    publish(done)
-    tell_summary(done, summary, max_error_rate, say)
+    told: dict[str, Any] = {
+        "model": model,
+        "workers": workers,
+        "dask": dask,
+        "multi": multi,
+        "fresh": fresh,
+        "keep_removed": keep_removed,
+        "partition_by": partition_by,
+        "profile": profile,
+    }
+    given = {"images": images, "output": output, **told, "max_error_rate": max_error_rate}
+    run_id = new_run_id()
+    with recording_scoring(given, run_id) as run:
+        began = time.time()
+        done = score(images, output, run_id=run_id, **told)
+        note_scoring(run, done, began)
+        publish(done)
+        tell_summary(done, summary, max_error_rate, say)
     return done
 
 

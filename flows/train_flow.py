@@ -15,48 +15,24 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from orchestration import is_transient, run_script, say  # sets Prefect's defaults: comes first
+from data_stage import locate_data, prepare_unless_there
+from orchestration import run_script, say  # sets Prefect's defaults: comes first
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
-from prefect.context import TaskRunContext
 from train_options import parse_arguments
 
 from digitflow import settings
-from digitflow.datasets.loading import check_dataset, resolve_dataset, short_name
-from digitflow.datasets.preparing import (
-    is_prepared,
-    open_prepared,
-    prepare_dataset,
-    prepared_location,
-)
+from digitflow.datasets.corrections import check_corrections
+from digitflow.datasets.loading import check_dataset, short_name
+from digitflow.datasets.preparing import open_prepared
 from digitflow.errors import OutputError
 from digitflow.evaluation.metrics import percent
 from digitflow.evaluation.selection import STATED_ERROR_RATE
 from digitflow.models.registry import check_name, find_model
-
-
-@task(retries=2, retry_delay_seconds=[2, 10], retry_condition_fn=is_transient)
-def locate_data(dataset: str, validation_fraction: float) -> dict[str, str]:
-    """Make sure the data set is there.
-
-    Returns what to load, a name or a path; what it is called; for a stand-in, a note why it is
-    one; and where it is or will be prepared.
-    """
-    dataset, note = resolve_dataset(dataset)
-    prepared = prepared_location(dataset, validation_fraction)
-    name = short_name(dataset)
-    return {"dataset": dataset, "name": name, "note": note, "prepared": str(prepared)}
-
-
-def _key_of_prepared(context: TaskRunContext, parameters: dict[str, Any]) -> str:
-    # The folder's name is a digest of the input.
-    return f"prepare-{parameters['located']['prepared']}"
-
-
-@task(cache_key_fn=_key_of_prepared, persist_result=True, result_serializer="json")
-def prepare(located: dict[str, str], validation_fraction: float) -> str:
-    """Split the data set and store the parts; return their folder."""
-    return str(prepare_dataset(located["dataset"], validation_fraction).folder)
+from digitflow.runs.recording import Run, recording
+from digitflow.runs.records import RunRecord, came_to_nothing
+from digitflow.runs.repeating import find_done
+from digitflow.runs.training import TRAINING_OPTIONS, describe_data, training_identity
 
 
 @task
@@ -76,6 +52,14 @@ def export(prepared: str, draft: str) -> dict[str, dict[str, float]]:
     from digitflow.learning.training import export_draft
 
     return export_draft(Path(prepared), Path(draft))
+
+
+@task
+def compare(prepared: str, draft: str, name: str) -> dict[str, Any]:
+    """Compare the draft with the current version on the validation images."""
+    from digitflow.learning.promotion import compare_draft
+
+    return compare_draft(Path(prepared), Path(draft), name)
 
 
 @task
@@ -130,27 +114,21 @@ def train(
     error_rate: float = STATED_ERROR_RATE,
     seed: int = 0,
     validation_fraction: float = 0.1,
+    corrections: Sequence[str] = (),
     name: str | None = None,
     version: str | None = None,
     promote: bool = True,
+    fresh: bool = False,
     command: str = "",
 ) -> dict[str, Any]:
-    """Train a digit classifier: data, fit, export, evaluation, registration.
+    """Train a digit classifier: data, fit, export, comparison, evaluation, registration.
 
-    Returns the bundle's folder, the model's name and version, and whether it was promoted.
+    Returns the bundle's folder, the model's name and version, and whether it was promoted. A run
+    with the same data, options, seed and code as one before is taken from its record, unless it is
+    to be `fresh` or its version is named.
     """
-    for teacher in teachers:
-        find_model(teacher)  # an unknown one is refused before anything is done
-    located = locate_data(dataset, validation_fraction)
-    dataset, note = located["name"], located["note"]
-    if note:
-        say(f"note       {note}")
-    name = check_name(name or dataset)
-    # The last digits keep two runs of one second apart.
-    version = version or f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-    report, destination = _new_places(name, version)
-    draft = destination.with_name(f".draft-{version}-{secrets.token_hex(4)}")
-    options = {
+    given = {
+        "dataset": dataset,
         "network": network,
         "epochs": epochs,
         "batch_size": batch_size,
@@ -161,27 +139,82 @@ def train(
         "outliers": outliers,
         "error_rate": error_rate,
         "seed": seed,
+        "validation_fraction": validation_fraction,
+        "corrections": list(corrections),
+        "name": name,
+        "version": version,
+        "promote": promote,
+        "fresh": fresh,
     }
+    for teacher in teachers:
+        find_model(teacher)  # an unknown one is refused before anything is done
+    # The last digits keep two runs of one second apart.
+    run_version = version or f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    report = new_report(name or short_name(dataset), run_version)
+    with recording(report, "train", given | {"command": command}) as run:
+        with run.stage("data"):
+            located = locate_data(dataset, validation_fraction, corrections)
+        if located["note"]:
+            say(f"note       {located['note']}")
+        name = check_name(name or located["name"])
+        destination = new_bundle(name, run_version)
+        with run.stage("prepare"):
+            prepared = prepare_unless_there(located, validation_fraction)
+        data = open_prepared(Path(prepared)).facts
+        run.note(data=describe_data(data), identity=training_identity(data, given | {"name": name}))
+        if not (fresh or version) and (done := find_done(run.facts["identity"])):
+            return _take_from(done, run)
+        return _train_anew(run, located, prepared, given, destination, command)
 
-    # What Prefect remembers counts only as long as it is still there.
-    is_there = is_prepared(Path(located["prepared"]))
-    prepare_unless_there = prepare.with_options(refresh_cache=not is_there)
-    state = prepare_unless_there(located, validation_fraction, return_state=True)
-    prepared = state.result()
-    say_data(prepared, reused=state.name == "Cached")
+
+def _take_from(done: RunRecord, run: Run) -> dict[str, Any]:
+    """Return what a run before gave, and let this one say so."""
+    registration, metrics = done.facts["model"], done.facts["metrics"]
+    # Without an identity: what did nothing is nothing to take from.
+    run.note(outcome=f"taken from {done.name}", model=registration, metrics=metrics, identity=None)
+    say(f"same       as {done.name}: data, options, seed and code; --fresh trains again")
+    say(f"report     {done.folder.resolve() / 'report.html'}")
+    say(f"model      {registration['folder']}")
+    say(f"           then {registration['outcome']}")
+    return registration
+
+
+def _train_anew(
+    run: Run,
+    located: dict[str, Any],
+    prepared: str,
+    given: dict[str, Any],
+    destination: Path,
+    command: str,
+) -> dict[str, Any]:
+    network, dataset, report = given["network"], located["name"], run.folder
+    name, version = destination.parent.name, destination.name
+    draft = destination.with_name(f".draft-{version}-{secrets.token_hex(4)}")
+    options = {option: given[option] for option in TRAINING_OPTIONS}
     try:
-        fitted = fit(prepared, str(draft), options, note)
+        with run.stage("fit"):
+            fitted = fit(prepared, str(draft), options, located["note"])
         _say_fit(network, fitted)
-        _say_export(export(prepared, str(draft)))
+        with run.stage("export"):
+            differences = export(prepared, str(draft))
+        _say_export(differences)
+        with run.stage("compare"):
+            compare(prepared, str(draft), name)
         title = f"{name}@{version}: {network} on {dataset}"
-        metrics = evaluate(prepared, str(draft), str(report), title)
+        with run.stage("evaluate"):
+            metrics = evaluate(prepared, str(draft), str(report), title)
         say(
             f"test       {percent(metrics['accuracy'])} of {metrics['n']:,} {dataset} test images "
             f"({metrics['errors']} errors)"
         )
-        registration = register(prepared, str(draft), str(destination), command, promote)
+        with run.stage("register"):
+            registration = register(
+                prepared, str(draft), str(destination), command, given["promote"]
+            )
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+    run.note(metrics=metrics, model=registration, outcome=registration["outcome"])
+    run.add_output(destination)
     publish(str(report), title, metrics, registration)
     say(f"report     {report / 'report.html'}")
     say(f"model      {registration['folder']}")
@@ -189,23 +222,24 @@ def train(
     return registration
 
 
-def _new_places(name: str, version: str) -> tuple[Path, Path]:
-    """Return where report and bundle go; refuse a version that is there already."""
+def new_report(name: str, version: str) -> Path:
+    """Return where the report goes; refuse a version that has one, unless its run came to nothing.
+
+    A run that failed or was killed may be tried again under its name.
+    """
     check_name(version, "version")
-    report = settings.reports_folder().resolve() / f"{version}-{name}"
+    report = settings.reports_folder().resolve() / f"{version}-{check_name(name)}"
+    if report.exists() and not came_to_nothing(report):
+        raise OutputError(f"{report}: exists already; choose another --version or remove it")
+    return report
+
+
+def new_bundle(name: str, version: str) -> Path:
+    """Return where the bundle goes; refuse a version that is there already."""
     destination = settings.models_folder().resolve() / name / version
-    for place in (report, destination):
-        if place.exists():
-            raise OutputError(f"{place}: exists already; choose another --version or remove it")
-    return report, destination
-
-
-def say_data(prepared: str, reused: bool) -> None:
-    """Say which data will be trained on."""
-    facts = open_prepared(Path(prepared)).facts
-    sizes = ", ".join(f"{part['n']:,} {split}" for split, part in facts["splits"].items())
-    again = "; prepared before, taken from the cache" if reused else ""
-    say(f"data       {facts['name']}: {sizes} images; validation: {facts['validation']}{again}")
+    if destination.exists():
+        raise OutputError(f"{destination}: exists already; choose another --version or remove it")
+    return destination
 
 
 def _say_fit(network: str, fitted: dict[str, Any]) -> None:
@@ -234,8 +268,10 @@ def main() -> None:
         # Before Prefect's server is started: what cannot work is said at once.
         dataset = arguments["dataset"]
         name = check_name(arguments.get("name", short_name(dataset)))
-        _new_places(name, arguments.get("version", "new"))
+        new_report(name, arguments.get("version", "new"))
+        new_bundle(name, arguments.get("version", "new"))
         check_dataset(dataset)
+        check_corrections(arguments.get("corrections", ()))
         return train(**arguments, command=command)
 
     run_script(checked_run)

@@ -132,6 +132,19 @@ def _add_training_options(parser: argparse.ArgumentParser) -> None:
 
 def _add_registry_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
+        "--corrections",
+        action="append",
+        default=argparse.SUPPRESS,
+        metavar="FILE",
+        help="a CSV list of images and labels, as a review sheet saves it, to be learned as well; "
+        "give it several times for several",
+    )
+    parser.add_argument(
+        "--fresh",
+        action="store_true",
+        help="train although a run before had the same data, options, seed and code",
+    )
+    parser.add_argument(
         "--name",
         default=argparse.SUPPRESS,
         help="the model is registered under this name (default: the data set's)",

@@ -11,17 +11,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from data_stage import locate_data, prepare_unless_there
 from orchestration import run_script, say  # sets Prefect's defaults: comes first
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
-from train_flow import locate_data, prepare, say_data
 from train_options import NETWORK_NAMES, add_data_options, positive
 
 from digitflow import settings
 from digitflow.datasets.loading import check_dataset
-from digitflow.datasets.preparing import is_prepared
+from digitflow.datasets.preparing import open_prepared
 from digitflow.evaluation.metrics import percent
 from digitflow.models.registry import check_name
+from digitflow.runs.recording import recording
+from digitflow.runs.training import describe_data
 
 if TYPE_CHECKING:  # these import TensorFlow, which takes seconds: only in the tasks that need it
     from digitflow.learning.trials import Candidate, Trial
@@ -99,26 +101,41 @@ def tune(
     """
     from digitflow.learning.tuning import TRIALS, survivors
 
+    given = {
+        "dataset": dataset,
+        "network": network,
+        "trials": trials,
+        "epochs": epochs,
+        "seeds": seeds,
+        "seed": seed,
+        "validation_fraction": validation_fraction,
+        "jobs": jobs,
+        "name": name,
+    }
     located = locate_data(dataset, validation_fraction)
     if located["note"]:
         say(f"note       {located['note']}")
-    is_there = is_prepared(Path(located["prepared"]))
-    prepared = prepare.with_options(refresh_cache=not is_there)(located, validation_fraction)
-    say_data(prepared, reused=is_there)
+    prepared = prepare_unless_there(located, validation_fraction)
 
     key, candidates, rounds = plan(prepared, network, trials, epochs, seeds, seed)
     report = settings.reports_folder().resolve() / (
         name or f"tune-{located['name']}-{network}-{key}"
     )
-    done: list[list[Trial]] = []
-    left = candidates
-    for number, this in enumerate(rounds, start=1):
-        left = survivors(left, done[-1], this.size) if done else left
-        before = _count(report / TRIALS)
-        done.append(run_round(prepared, str(report / TRIALS), network, left, this, jobs))
-        _say_round(number, this, done[-1], _count(report / TRIALS) - before)
-    facts = {"dataset": located["dataset"], "validation_fraction": validation_fraction}
-    winner = write(str(report), network, candidates, done, facts)
+    with recording(report, "tune", given) as run:
+        run.note(data=describe_data(open_prepared(Path(prepared)).facts))
+        done: list[list[Trial]] = []
+        left = candidates
+        for number, this in enumerate(rounds, start=1):
+            left = survivors(left, done[-1], this.size) if done else left
+            before = _count(report / TRIALS)
+            with run.stage(f"round {number}"):
+                trained = run_round(prepared, str(report / TRIALS), network, left, this, jobs)
+            done.append(trained)
+            _say_round(number, this, trained, _count(report / TRIALS) - before)
+        facts = {"dataset": located["dataset"], "validation_fraction": validation_fraction}
+        with run.stage("write"):
+            winner = write(str(report), network, candidates, done, facts)
+        run.note(metrics=winner, outcome=f"winner {winner['name']}")
     publish(str(report), f"{network} on {located['name']}", winner)
     _say_winner(winner, report)
     return winner

@@ -130,6 +130,33 @@ def test_score_ends_as_its_error_rate_and_summary_say(digit_images: Path, tmp_pa
     assert capsys.readouterr().err == ""
 
 
+def test_score_leaves_a_record_where_that_is_asked_for(digit_images: Path, tmp_path: Path, capsys):
+    assert main(["score", str(digit_images), str(tmp_path / "plain.parquet")]) == 0
+    assert not settings.reports_folder().exists()
+    images = shutil.copytree(digit_images, tmp_path / "images")
+
+    assert main(["score", str(images), str(tmp_path / "out.parquet"), "--record"]) == 0
+    assert main(["score", str(images), str(tmp_path / "mine") + "/", "--record"]) == 0
+    assert main(["score", str(images), str(tmp_path / "mine") + "/", "--record"]) == 0
+
+    records = [json.loads(f.read_text()) for f in settings.reports_folder().glob("*/run.json")]
+    records.sort(key=lambda record: record["started_at"])
+    table, dataset, again = records
+    assert [Path(output["path"]).name for output in table["outputs"]] == ["out.parquet"]
+    assert [Path(output["path"]).suffix for output in dataset["outputs"]] == [".parquet"]
+    assert again["outputs"] == []  # there was nothing to do
+    assert again["outcome"] == "0 of 12 files scored"
+    assert dataset["model"]["model"] == "mnist@pretrained"
+    assert dataset["parameters"]["output"] == str(tmp_path / "mine") + "/"
+
+    (images / "broken.png").write_bytes(b"no image")
+    score = ["score", str(images), str(tmp_path / "out.parquet"), "--record"]
+    assert main([*score, "--max-error-rate", "0"]) == 3
+    capsys.readouterr()
+    assert main(["runs", "list", "--limit", "1"]) == 0
+    assert "failed" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("share", ["1.1", "-0.1", "nan", "many"])
 def test_an_error_rate_is_a_share(share: str, capsys):
     with pytest.raises(SystemExit) as end:

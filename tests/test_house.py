@@ -11,10 +11,10 @@ import pytest
 #: From the ground up; a room may import from lower floors and from itself.
 FLOORS = [
     {"errors"},
-    {"console", "files", "settings", "signals"},
+    {"console", "files", "locks", "provenance", "settings", "signals"},
     {"images", "evaluation"},
     {"models", "datasets", "drawing"},
-    {"learning", "scoring", "web"},
+    {"learning", "runs", "scoring", "web"},
     {"commands"},
     {"cli"},
     {"__main__", "__init__"},
@@ -32,6 +32,8 @@ LIGHT = [
     "digitflow.models.reader",
     "digitflow.images.reading",
     "digitflow.images.normalising",
+    "digitflow.runs.comparing",
+    "digitflow.runs.recording",
     "digitflow.cli",
     "digitflow.web.api",
     "digitflow.web.server",

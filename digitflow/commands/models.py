@@ -6,7 +6,7 @@ import json
 
 def add_models(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command and its actions to the parser."""
-    models = commands.add_parser("models", help="list, show, verify or promote models")
+    models = commands.add_parser("models", help="list, show, verify, promote or roll back models")
     actions = models.add_subparsers(metavar="action", required=True)
     listing = actions.add_parser("list", help="every version of every model; * marks the current")
     listing.set_defaults(run=_list_models)
@@ -17,6 +17,13 @@ def add_models(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     ]:
         action = actions.add_parser(name, help=what)
         action.add_argument("model", help="name, name@version or a bundle's folder")
+        action.set_defaults(run=run)
+    for name, run, what in [
+        ("rollback", _roll_back_model, "make the version current that was so before"),
+        ("history", _show_history, "which version was made current when, and why"),
+    ]:
+        action = actions.add_parser(name, help=what)
+        action.add_argument("name", help="the model's name")
         action.set_defaults(run=run)
 
 
@@ -53,9 +60,33 @@ def _verify_model(options: argparse.Namespace) -> int:
 
 def _promote_model(options: argparse.Namespace) -> int:
     from digitflow.models.predictor import Predictor
-    from digitflow.models.registry import promote
+    from digitflow.models.promotions import promote
 
     bundle = Predictor.load(options.model).bundle
-    promote(bundle)
+    promote(bundle, "promoted by hand")
     print(f"{bundle.name}@{bundle.version} is the current version of {bundle.name} now")
+    return 0
+
+
+def _roll_back_model(options: argparse.Namespace) -> int:
+    from digitflow.models.promotions import roll_back
+    from digitflow.models.registry import current_version
+
+    before = current_version(options.name)
+    bundle = roll_back(options.name)
+    print(f"{bundle.name}@{bundle.version} is current again, in place of {before}, which is kept")
+    return 0
+
+
+def _show_history(options: argparse.Namespace) -> int:
+    from digitflow.models.promotions import read_promotions
+    from digitflow.models.registry import find_model
+
+    find_model(options.name)
+    history = read_promotions(options.name)
+    for each in history:
+        place = f" in place of {each.replaced}" if each.replaced else ""
+        print(f"{each.at}  {each.version}{place}: {each.reason}")
+    if not history:
+        print(f"no version of {options.name} was promoted yet")
     return 0

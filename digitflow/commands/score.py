@@ -2,12 +2,15 @@
 
 import argparse
 import contextlib
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from digitflow.errors import ImageError
 
 if TYPE_CHECKING:
+    from digitflow.runs.recording import Run
     from digitflow.scoring.summary import ScoreSummary
 
 
@@ -15,6 +18,9 @@ def add_score(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     """Add the command to the parser."""
     score = commands.add_parser("score", help="score a folder of images into a Parquet table")
     add_score_arguments(score)
+    score.add_argument(
+        "--record", action="store_true", help="leave a record of the run in reports/"
+    )
     score.set_defaults(run=_run)
 
 
@@ -68,25 +74,90 @@ def _share(text: str) -> float:
     raise argparse.ArgumentTypeError(f"{text!r} is no share; give a number from 0 to 1")
 
 
+#: What a scoring run is told, but for the places and what becomes of its summary.
+_SCORING = (
+    *("model", "workers", "dask", "multi", "fresh", "keep_removed", "partition_by", "profile"),
+)
+
+
 def _run(options: argparse.Namespace) -> int:
-    from digitflow.scoring.folder import score_folder
+    from digitflow.scoring.folder import new_run_id, score_folder
     from digitflow.scoring.summary import check_summary_file
 
     check_summary_file(options.summary, options.images, options.output)
-    summary = score_folder(
-        options.images,
-        options.output,
-        model=options.model,
-        workers=options.workers,
-        dask=options.dask,
-        multi=options.multi,
-        fresh=options.fresh,
-        keep_removed=options.keep_removed,
-        partition_by=options.partition_by,
-        profile=options.profile,
-    )
-    tell_summary(summary, options.summary, options.max_error_rate)
+    told = {name: getattr(options, name) for name in _SCORING}
+    run_id = new_run_id()
+    with _recording(options, run_id) as run:
+        began = time.time()
+        summary = score_folder(options.images, options.output, run_id=run_id, **told)
+        if run:
+            note_scoring(run, summary, began)
+        tell_summary(summary, options.summary, options.max_error_rate)
     return score_exit_code(summary, options.max_error_rate)
+
+
+def _recording(
+    options: argparse.Namespace, run_id: str
+) -> "contextlib.AbstractContextManager[Run | None]":
+    """Record the run if that is asked for: a command tried out in some folder leaves nothing."""
+    if not options.record:
+        return contextlib.nullcontext()
+    given = {name: value for name, value in vars(options).items() if name not in ("run", "record")}
+    return recording_scoring(given, run_id)
+
+
+def recording_scoring(
+    given: Mapping[str, Any], run_id: str
+) -> "contextlib.AbstractContextManager[Run]":
+    """Record a scoring run under the name that its rows have for it.
+
+    Raises
+    ------
+    UsageError
+        If a place holds credentials, which a record is not to keep.
+    """
+    from digitflow import settings
+    from digitflow.runs.recording import recording
+    from digitflow.scoring.stores import refuse_secrets
+
+    for place in ("images", "output"):
+        refuse_secrets(given[place], "the record of a run keeps what it is given")
+    return recording(settings.reports_folder().resolve() / run_id, "score", given)
+
+
+def note_scoring(run: "Run", summary: "ScoreSummary", began: float) -> None:
+    """Keep what a scoring run did and wrote.
+
+    Parameters
+    ----------
+    run : Run
+    summary : ScoreSummary
+    began : float
+        When it began, in seconds since the epoch. Of a dataset only the parts written since are
+        outputs of the run; to read all others again would take as long as the run.
+    """
+    counted = (
+        *("n_files", "n_rows", "n_scored", "n_kept", "n_resumed", "n_removed", "unchanged"),
+        *("statuses", "reasons", "labels", "images_per_second", "error_rate"),
+    )
+    run.facts["stages"] |= summary.profile or {"score": round(summary.seconds, 3)}
+    run.note(
+        outcome=f"{summary.n_scored:,} of {summary.n_files:,} files scored",
+        data={"images": str(run.facts["parameters"]["images"]), "n_files": summary.n_files},
+        metrics={name: getattr(summary, name) for name in counted},
+        model={"model": f"{summary.model}@{summary.version}", "model_id": summary.model_id},
+    )
+    run.add_output(*_written(summary, began))
+
+
+def _written(summary: "ScoreSummary", began: float) -> list[Path]:
+    """Return the local files that a run wrote; a table that was right as it was is none of them."""
+    output = summary.output
+    if not isinstance(output, Path) or summary.unchanged:
+        return []
+    if summary.n_parts is None:
+        return [output]
+    return [part for part in sorted(output.rglob("*.parquet")) if part.stat().st_mtime >= began]
 
 
 def tell_summary(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from digitflow import settings
+from digitflow.datasets.corrections import Corrections, read_corrections
 from digitflow.datasets.loading import Dataset, digest_of, load_dataset
 from digitflow.datasets.splitting import split_by_writer
 from digitflow.errors import DatasetError, OutputError
@@ -24,6 +25,7 @@ _FACTS_KEYS = {
     "name",
     "source",
     "digest",
+    "corrections",
     "class_names",
     "validation",
     "splits",
@@ -38,9 +40,9 @@ class PreparedData:
     """A prepared data set on disk."""
 
     folder: Path  # where the splits lie
-    # Name, digest, source, class names; for each split n and digest; `disputed`, the indices of
-    # the test images whose label is known to be disputed; `writers`, the digest of who wrote the
-    # training images, or None.
+    # Name, digest, source, class names; how many `corrections` are learned as well; for each split
+    # n and digest; `disputed`, the indices of the test images whose label is known to be disputed;
+    # `writers`, the digest of who wrote the training images, or None.
     facts: Mapping[str, Any]
 
     def load(self, split: str) -> tuple[np.ndarray, np.ndarray]:
@@ -81,7 +83,12 @@ class PreparedData:
         return found
 
 
-def prepared_location(name: str | Path, validation_fraction: float, seed: int = 0) -> Path:
+def prepared_location(
+    name: str | Path,
+    validation_fraction: float,
+    seed: int = 0,
+    corrections: Sequence[str | Path] = (),
+) -> Path:
     """Return where a prepared data set is or will be: a digest of all that decides it is the name.
 
     Raises
@@ -89,11 +96,16 @@ def prepared_location(name: str | Path, validation_fraction: float, seed: int = 
     DatasetUnavailableError, DatasetError, UsageError
         As `load_dataset` does.
     """
-    return _location(load_dataset(name), load_dataset(name, "test"), validation_fraction, seed)
+    train, test = load_dataset(name), load_dataset(name, "test")
+    corrected = read_corrections(corrections, train.class_names)
+    return _location(train, test, corrected, validation_fraction, seed)
 
 
 def prepare_dataset(
-    name: str | Path, validation_fraction: float = 0.1, seed: int = 0
+    name: str | Path,
+    validation_fraction: float = 0.1,
+    seed: int = 0,
+    corrections: Sequence[str | Path] = (),
 ) -> PreparedData:
     """Split a data set into train, validation and test, and store them.
 
@@ -109,21 +121,26 @@ def prepare_dataset(
         Share of the training images to hold out, in (0, 0.5].
     seed : int
         Decides which images are held out.
+    corrections : sequence of str or Path
+        Lists of labelled images, as `read_corrections` takes them. They are learned beside the
+        training images, and decide neither what is held out nor what is measured: models made with
+        and without them are judged on the same images. One that is held out already is left out.
 
     Raises
     ------
     DatasetUnavailableError, DatasetError, UsageError
-        As `load_dataset` and `split_by_writer` do.
+        As `load_dataset`, `split_by_writer` and `read_corrections` do.
     OutputError
         If the prepared data cannot be written.
     """
     train, test = load_dataset(name), load_dataset(name, "test")
-    folder = _location(train, test, validation_fraction, seed)
+    corrected = read_corrections(corrections, train.class_names)
+    folder = _location(train, test, corrected, validation_fraction, seed)
     if folder.exists() and not is_prepared(folder):
         shutil.rmtree(folder, ignore_errors=True)
     if not folder.exists():
         try:
-            _store(folder, train, test, validation_fraction, seed)
+            _store(folder, train, test, corrected, validation_fraction, seed)
         except OutputError:
             # Where another run stored the same in the meantime, that is as good.
             if not folder.exists():
@@ -198,16 +215,30 @@ def is_prepared(folder: Path) -> bool:
     return True
 
 
-def _location(train: Dataset, test: Dataset, validation_fraction: float, seed: int) -> Path:
+def _location(
+    train: Dataset, test: Dataset, corrected: Corrections, validation_fraction: float, seed: int
+) -> Path:
     writers = None if train.writers is None else digest_of(train.writers)
-    content = [train.digest, test.digest, writers, train.class_names]
+    content = [_digest(train, corrected), test.digest, writers, train.class_names]
     recipe = json.dumps([_RECIPE, *content, validation_fraction, seed])
     key = hashlib.sha256(recipe.encode()).hexdigest()[:16]
     return settings.prepared_folder().resolve() / f"{train.name}-{key}"
 
 
+def _digest(train: Dataset, corrected: Corrections) -> str:
+    """Return the digest of all that is learned from or held out of it, 64 hexadecimal digits."""
+    if len(corrected.labels) == 0:
+        return train.digest
+    return hashlib.sha256(f"{train.digest} {corrected.digest}".encode()).hexdigest()
+
+
 def _store(
-    folder: Path, train: Dataset, test: Dataset, validation_fraction: float, seed: int
+    folder: Path,
+    train: Dataset,
+    test: Dataset,
+    corrected: Corrections,
+    validation_fraction: float,
+    seed: int,
 ) -> None:
     kept, held_out, by_writer = split_by_writer(
         train.labels, train.writers, validation_fraction, seed
@@ -217,10 +248,15 @@ def _store(
         "validation": {"images": train.images[held_out], "labels": train.labels[held_out]},
         "test": {"images": test.images, "labels": test.labels},
     }
-    facts = {
+    corrected = corrected.without(splits["validation"]["images"]).without(test.images)
+    learned = splits["train"]
+    learned["images"] = np.concatenate([learned["images"], corrected.images])
+    learned["labels"] = np.concatenate([learned["labels"], corrected.labels])
+    facts: dict[str, Any] = {
         "name": train.name,
         "source": train.source,
-        "digest": train.digest,
+        "digest": _digest(train, corrected),
+        "corrections": len(corrected.labels),
         "class_names": list(train.class_names),
         "validation": _describe_validation(by_writer, train.writers is not None),
         "validation_fraction": validation_fraction,
@@ -233,8 +269,10 @@ def _store(
         },
     }
     if train.writers is not None:
-        splits["train"]["writers"] = train.writers[kept]
-        facts["writers"] = digest_of(train.writers[kept])
+        # Who wrote a corrected image is not known: each is of a writer of its own.
+        unknown = train.writers.max() + 1 + np.arange(len(corrected.labels), dtype=np.int32)
+        learned["writers"] = np.append(train.writers[kept], unknown)
+        facts["writers"] = digest_of(learned["writers"])
     with building_folder(folder) as temporary:
         for split, part in splits.items():
             np.savez(temporary / f"{split}.npz", allow_pickle=False, **part)

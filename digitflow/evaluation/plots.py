@@ -38,6 +38,7 @@ from digitflow.evaluation.robustness_plot import robustness_figure
 __all__ = [
     "augmentation_figure",
     "confusion_matrix_figure",
+    "confusion_pair_figure",
     "misclassified_figure",
     "reliability_figure",
     "risk_coverage_figure",
@@ -69,21 +70,50 @@ def confusion_matrix_figure(matrix: ArrayLike, class_names: Sequence[str], title
     UsageError
         If the matrix is not square or the names are not as many as its rows.
     """
-    counts = np.asarray(matrix)
     k = len(class_names)
+    cell = _cell_inches(k)
+    figure = new_figure(max(7.2, cell * k + 2.2), cell * k + 1.7)
+    _draw_matrix(figure.add_subplot(), matrix, class_names, title)
+    return figure
+
+
+def confusion_pair_figure(
+    matrices: Sequence[ArrayLike], class_names: Sequence[str], titles: Sequence[str]
+) -> Figure:
+    """Draw two confusion matrices of the same classes side by side, each as it is drawn alone.
+
+    Parameters
+    ----------
+    matrices : sequence of two array-like of shape (k, k), integer
+        Rows are the true class.
+    class_names : sequence of k str
+    titles : sequence of two str
+
+    Raises
+    ------
+    UsageError
+        If a matrix is not square or the names are not as many as its rows.
+    """
+    k = len(class_names)
+    cell = _cell_inches(k)
+    figure = new_figure(2 * max(7.2, cell * k + 2.2), cell * k + 1.7)
+    for axes, matrix, title in zip(figure.subplots(1, 2), matrices, titles, strict=True):
+        _draw_matrix(axes, matrix, class_names, title)
+    return figure
+
+
+def _draw_matrix(axes: Axes, matrix: ArrayLike, class_names: Sequence[str], title: str) -> None:
+    counts, k = np.asarray(matrix), len(class_names)
     if counts.shape != (k, k):
         raise UsageError(
             f"confusion matrix of shape {counts.shape}: must be {k} × {k} for {k} class names"
         )
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     cell = _cell_inches(k)
-    figure = new_figure(max(7.2, cell * k + 2.2), cell * k + 1.7)
-    axes = figure.add_subplot()
     _colour_cells(axes, shares)
     _annotate_cells(axes, counts, shares, cell)
     _label_classes(axes, class_names, cell)
     axes.set_title(title, fontsize=13, pad=12, parse_math=False)
-    return figure
 
 
 def _cell_inches(k: int) -> float:

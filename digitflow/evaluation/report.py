@@ -30,6 +30,7 @@ def write_report(
     augmented: tuple[NDArray[np.uint8], ArrayLike] | None = None,
     layers: Sequence[Mapping[str, Any]] | None = None,
     dependence: tuple[ArrayLike, ArrayLike] | None = None,
+    comparison: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Write numbers, pictures and a page that shows them; the same input gives the same bytes.
 
@@ -62,6 +63,9 @@ def write_report(
     dependence : (array-like of shape (k,), array-like of shape (k, height, width)), optional
         Which samples to explain, and of each how much its answer depends on each place, as from
         `digitflow.models.explaining.dependence_map`.
+    comparison : mapping, optional
+        What the model is beside the one in use, as `digitflow.learning.promotion.compare_draft`
+        returns it.
 
     Returns
     -------
@@ -82,11 +86,14 @@ def write_report(
     misread = sections.misread(metrics, *predictions)
     about_robustness, about_training, tables = _additions(images, robustness, augmented, layers)
     reasons = [sections.reasons(*predictions, dependence)] if dependence is not None else []
+    compared = comparison or {}
+    beside = [sections.beside_current(compared)] if "classes" in compared else []
     parts: list[Picture | Table] = [
         misread,
         *reasons,
         sections.confusions(metrics),
         sections.by_class(classes),
+        *beside,
         sections.reliability(labels, probabilities),
         sections.selection(labels, probabilities),
         *about_robustness,

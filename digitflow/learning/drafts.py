@@ -1,12 +1,10 @@
 """The draft of a model: a folder that gathers, stage by stage, what the bundle will hold."""
 
 import json
-import platform
-from importlib.metadata import version as library_version
 from pathlib import Path
 from typing import Any
 
-from digitflow import __version__
+from digitflow import provenance
 from digitflow.errors import UsageError
 from digitflow.files import write_text
 from digitflow.learning.descriptions import Estimator, rebuild_estimator
@@ -42,6 +40,4 @@ def update_draft(draft: Path, facts: dict[str, Any]) -> None:
 
 def library_versions() -> dict[str, str]:
     """Return the versions of what decides a network's weights and predictions."""
-    names = ["tensorflow", "keras", "scikit-learn", "scikeras", "numpy"]
-    own = {"digitflow": __version__, "python": platform.python_version()}
-    return own | {name: library_version(name) for name in names}
+    return provenance.library_versions("tensorflow", "keras", "scikit-learn", "scikeras", "numpy")

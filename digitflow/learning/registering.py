@@ -4,18 +4,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from digitflow.datasets.preparing import PreparedData, find_difference, open_prepared
-from digitflow.errors import BundleError, UnknownModelError
-from digitflow.evaluation.comparison import compare_predictions
+from digitflow.datasets.preparing import PreparedData, open_prepared
 from digitflow.learning.drafts import library_versions, read_draft
-from digitflow.models.bundle import Bundle, write_bundle
-from digitflow.models.predictor import Predictor
-from digitflow.models.registry import promote
-
-#: A new model counts as worse if it being no better than even has less than this probability.
-_SIGNIFICANCE = 0.05
+from digitflow.learning.promotion import current_predictor
+from digitflow.models.bundle import WEIGHTS, Bundle, write_bundle
+from digitflow.models.promotions import promote
 
 
 def register_draft(
@@ -27,6 +20,7 @@ def register_draft(
     ----------
     prepared : Path
     draft : Path
+        Fitted, exported, compared and evaluated.
     destination : Path
         `models/<name>/<version>`, which must not exist yet.
     command : str
@@ -37,79 +31,37 @@ def register_draft(
     Returns
     -------
     dict
-        `folder` and `model` (name@version) of the bundle, its `model_id`, whether it was
-        `promoted`, and the `outcome` in a sentence.
+        `folder` and `model` (name@version) of the bundle, its `model_id` and `weights_digest`
+        (SHA-256 of the weights' file), whether it was `promoted`, and the `outcome` in a sentence.
     """
-    data = open_prepared(prepared)
-    bundle = write_bundle(
-        draft, destination, _manifest(data, read_draft(draft), destination, command)
-    )
+    data, facts = open_prepared(prepared), read_draft(draft)
+    bundle = write_bundle(draft, destination, _manifest(data, facts, destination, command))
     promoted, reason = False, "promotion was not asked for"
     if may_promote:
-        promoted, reason = _compare_with_current(data, bundle)
+        promoted, reason = _decide(bundle, facts["comparison"])
     if promoted:
-        promote(bundle)
+        promote(bundle, reason)
     return {
         "folder": str(destination),
         "model": f"{bundle.name}@{bundle.version}",
         "model_id": bundle.model_id,
+        "weights_digest": bundle.manifest["files"][WEIGHTS]["sha256"],
         "promoted": promoted,
         "outcome": f"{'promoted' if promoted else 'not promoted'}: {reason}",
     }
 
 
-def is_worse(labels: np.ndarray, old: np.ndarray, new: np.ndarray) -> bool:
-    """Tell whether new predictions are significantly worse than old ones on the same images.
-
-    The exact, one-sided form of McNemar's test: only images that one reads rightly and the other
-    wrongly count (McNemar 1947; Dietterich 1998).
-
-    Parameters
-    ----------
-    labels, old, new : ndarray of shape (n,), int
-        True classes and the two predictions.
-    """
-    return compare_predictions(labels, old, new).p_worse < _SIGNIFICANCE
-
-
-def _compare_with_current(data: PreparedData, bundle: Bundle) -> tuple[bool, str]:
-    """Return whether to promote a bundle, and why; decided on the validation images."""
-    try:
-        current = Predictor.load(bundle.name)
-    except UnknownModelError:
-        return True, "it is the first version"
-    except BundleError as error:
-        return True, f"the current version cannot be used ({error})"
-    difference = _find_difference(current.bundle, bundle)
-    if difference:
-        return False, (
-            f"{difference}, so the two cannot be compared; "
-            f"digitflow models promote {bundle.name}@{bundle.version} makes it current all the same"
-        )
-    images, labels = data.load("validation")
-    old = current.predict_proba(images).argmax(axis=1)
-    new = Predictor(bundle).predict_proba(images).argmax(axis=1)
-    counts = (
-        f"{int((new != labels).sum())} errors on {len(labels):,} validation images, "
-        f"the current version ({current.bundle.version}) {int((old != labels).sum())}"
+def _decide(bundle: Bundle, comparison: dict[str, Any]) -> tuple[bool, str]:
+    """Return whether to promote a bundle, and why, by what its draft was found to be."""
+    by_hand = (
+        f"digitflow models promote {bundle.name}@{bundle.version} makes it current all the same"
     )
-    if is_worse(labels, old, new):
-        return False, f"it is worse: {counts}"
-    return True, f"it is not worse: {counts}"
-
-
-def _find_difference(current: Bundle, new: Bundle) -> str | None:
-    """Return in what the data of two versions differ, if a comparison would not be fair."""
-    if current.class_names != new.class_names:
-        return "its classes are not those of the current version"
-    difference = find_difference(current.manifest.get("data", {}), new.manifest["data"])
-    if difference:
-        return f"the current version was {difference}"
-    known, learned = current.manifest.get("options", {}), new.manifest["options"]
-    if any(known.get(drawn, 0) and not learned[drawn] for drawn in ("drawn_digits", "outliers")):
-        # What these are for, the validation images do not show.
-        return "the current version learned from drawn pictures as well"
-    return None
+    current, _ = current_predictor(bundle.name)
+    if (current and current.bundle.model_id) != comparison["model_id"]:
+        return False, f"another version became current during the run; {by_hand}"
+    if not comparison["deserves"]:
+        return False, f"{comparison['reason']}; {by_hand}"
+    return True, comparison["reason"]
 
 
 def _manifest(
@@ -133,5 +85,6 @@ def _manifest(
         "fit_seconds": facts["seconds"],
         "metrics": {"test": facts["metrics"], "validation": facts["validation_metrics"]},
         "tflite": facts["tflite"],
+        "comparison": facts["comparison"],
         "libraries": library_versions(),
     }

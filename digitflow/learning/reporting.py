@@ -38,7 +38,7 @@ def evaluate_draft(prepared: Path, draft: Path, report: Path, title: str) -> dic
         report,
         title=title,
         facts=_report_facts(data, facts),
-        notes=[facts["note"]] if facts["note"] else [],
+        notes=_notes(facts),
         images=images,
         labels=labels,
         probabilities=probabilities,
@@ -48,10 +48,18 @@ def evaluate_draft(prepared: Path, draft: Path, report: Path, title: str) -> dic
         robustness=measure_robustness(estimator.predict_proba, images, labels),
         augmented=_augmented(estimator, *data.load("train")),
         layers=layer_table(estimator.network_),
+        comparison=facts["comparison"],
         dependence=_dependence(estimator, images, labels, probabilities),
     )
     update_draft(draft, {"metrics": metrics})
     return metrics
+
+
+def _notes(facts: dict[str, Any]) -> list[str]:
+    """Return what a reader of the report must know before anything else."""
+    comparison = facts["comparison"]
+    beaten = [] if comparison["deserves"] else [f"Not to be promoted: {comparison['reason']}."]
+    return [*([facts["note"]] if facts["note"] else []), *beaten]
 
 
 def _augmented(
@@ -95,6 +103,7 @@ def _report_facts(data: PreparedData, facts: dict[str, Any]) -> dict[str, str]:
         "Recipe": recipe,
         **({"Drawn, learned as well": learned} if learned else {}),
         **({"Teachers": teachers} if teachers else {}),
+        "Beside the current version": facts["comparison"]["reason"],
         "Fit": f"{facts['seconds']:.0f} s",
         "Temperature": f"{facts['temperature']:.3f} (fitted on the validation images)",
         "Uncertain below": (

@@ -38,6 +38,9 @@ GOLDEN = "golden.npz"
 #: The file beside a model's versions that names the promoted one; see `registry`.
 CURRENT = "current"
 
+#: The file beside it that tells which versions were current before.
+PROMOTIONS = "promotions.json"
+
 _REQUIRED_FILES = {WEIGHTS, *TFLITE_FILES.values(), KERAS, GOLDEN}
 _MANIFEST_LIMIT = 1 << 20  # bytes
 _FILE_LIMIT = 256 << 20  # bytes
@@ -207,8 +210,8 @@ def find_name_problem(what: str, value: object) -> str | None:
             "beginning with a letter or digit"
         )
     # In any case, because some file systems ignore it.
-    if what == "version" and value.lower() == CURRENT:
-        return f"version {value!r} is the name of the file that names the promoted version"
+    if what == "version" and value.lower() in (CURRENT, PROMOTIONS):
+        return f"version {value!r} is the name of a file that tells which versions are promoted"
     return None
 
 

@@ -10,8 +10,7 @@ from pathlib import Path
 
 from digitflow import settings
 from digitflow.errors import UnknownModelError, UsageError
-from digitflow.files import write_text
-from digitflow.models.bundle import CURRENT, MANIFEST, Bundle, find_name_problem
+from digitflow.models.bundle import CURRENT, MANIFEST, find_name_problem
 from digitflow.models.guarded_files import read_regular_file
 
 _CURRENT_LIMIT = 1000  # bytes; a version's name has less
@@ -39,7 +38,7 @@ def list_models() -> list[ModelVersion]:
     """
     return [
         ModelVersion(name, version, folder, version == current_version(name))
-        for (name, version), folder in sorted(_find_versions().items())
+        for (name, version), folder in sorted(find_versions().items())
     ]
 
 
@@ -66,7 +65,7 @@ def find_model(model: str | Path | None = None) -> Path:
     name, _, version = model.partition("@")
     if not name:
         raise UnknownModelError(f"model {model!r}: no model name; give name or name@version")
-    versions = _find_versions()
+    versions = find_versions()
     if not version and any(known == name for known, _ in versions):
         version = current_version(name) or ""
     if (name, version) not in versions:
@@ -98,28 +97,6 @@ def current_version(name: str) -> str | None:
     return settings.PRETRAINED_VERSION if shipped.is_dir() else None
 
 
-def promote(bundle: Bundle) -> None:
-    """Make a bundle's version the current one of its name.
-
-    Raises
-    ------
-    UnknownModelError
-        If the bundle is not the one that the registry has under its name and version.
-    UsageError
-        If the models folder cannot be read.
-    OutputError
-        If `models/<name>/current` cannot be written.
-    """
-    registered = _find_versions().get((bundle.name, bundle.version))
-    if registered is None or registered.resolve() != bundle.folder.resolve():
-        place = settings.models_folder() / bundle.name / bundle.version
-        raise UnknownModelError(
-            f"{bundle.folder}: is not {bundle.name}@{bundle.version} of the registry; "
-            f"put it into {place} first"
-        )
-    write_text(settings.models_folder() / bundle.name / CURRENT, f"{bundle.version}\n")
-
-
 def check_name(name: str, what: str = "model name") -> str:
     """Return the name of a model or a version if it can be a folder's.
 
@@ -140,7 +117,7 @@ def check_name(name: str, what: str = "model name") -> str:
     return name
 
 
-def _find_versions() -> dict[tuple[str, str], Path]:
+def find_versions() -> dict[tuple[str, str], Path]:
     """Return the folder of every version, by name and version."""
     # One's own models come last, and so win over a shipped one of the same name and version.
     roots = (settings.shipped_models_folder(), settings.models_folder())

@@ -131,7 +131,7 @@ def score_folder(
         keep_removed=keep_removed,
         partition_by=partition_by,
     )
-    run_id = run_id or f"{began:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+    run_id = run_id or new_run_id()
     options = ShardOptions(
         request.bundle.folder.resolve(), request.bundle.model_id, run_id, multi, profile
     )
@@ -159,6 +159,11 @@ def score_folder(
     spent = _profile(done, stopwatch, seconds) if profile else {}
     summary = _summary(request, run_id, comparison, counts, seconds, spent)
     return replace(summary, n_parts=n_parts, n_parts_written=n_written)
+
+
+def new_run_id() -> str:
+    """Return a name for a run: the time, UTC, and a few random digits."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
 
 
 def _comparison(request: Request, begun: Begun, work: Path) -> tuple[Comparison, list[Path]]:

@@ -13,6 +13,9 @@ import pytest
 from object_store import ObjectStore
 from PIL import Image
 
+from digitflow import settings
+from digitflow.files import sha256_of
+
 
 @pytest.fixture
 def run_flow(repository: Path, tmp_path: Path, prefect_home: Path):
@@ -45,6 +48,11 @@ def test_a_folder_becomes_a_table_and_a_summary(fitted, run_flow, tmp_path: Path
         assert said in done.stdout
     table = pd.read_parquet(tmp_path / "out.parquet").set_index("path")
     assert len(table) == 21
+    (run_id,) = table["run_id"].unique()
+    record = json.loads((settings.reports_folder() / run_id / "run.json").read_text())
+    assert (record["kind"], record["state"]) == ("score", "completed")
+    assert record["metrics"]["statuses"]["error"] == 1
+    assert record["outputs"][0]["sha256"] == sha256_of(tmp_path / "out.parquet")
     assert table.loc["notes.txt", "status"] == "error"
     read = table[table["label"].notna()]["label"].astype(str)
     assert sum(name.split("-")[0] == label for name, label in read.items()) >= 18
@@ -73,6 +81,8 @@ def test_too_many_errors_fail_the_flow_and_a_summary_is_left(
     with sqlite3.connect(f"file:{prefect_home}/prefect.db?mode=ro", uri=True) as database:
         states = [state for (state,) in database.execute("select state_type from flow_run")]
     assert "FAILED" in states
+    (record,) = settings.reports_folder().glob("*/run.json")
+    assert json.loads(record.read_text())["state"] == "failed"
 
     options[1], options[3] = "scored/", "0.5"
     again = run_flow(*options, "--fresh", "--keep-removed", "--partition-by", "day")

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from datasets.samples import drawn, write_images
 
+from digitflow.files import sha256_of
+
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -80,6 +82,7 @@ def test_a_run_leaves_report_and_model_and_nothing_else(first_run, place: Path):
         "risk_coverage.png",
         "robustness.csv",
         "robustness.png",
+        "run.json",
         "sample_predictions.png",
         "training_history.png",
     }
@@ -106,8 +109,77 @@ def test_a_run_publishes_its_report_in_prefect(first_run, prefect_home: Path):
 
     assert artifacts["training-report"] == "markdown"
     assert artifacts["training-classes"] == "table"
-    # All seven tasks: with its default settings Prefect 3.8.8 loses the end of the last ones.
-    assert {count for _, count in completed} == {7}
+    # All eight tasks: with its default settings Prefect 3.8.8 loses the end of the last ones. What
+    # was taken from the record has none but those of the data.
+    assert {count for _, count in completed} - {1, 2} == {8}
+
+
+def test_a_run_leaves_a_record_of_what_it_was_given_and_made(first_run, place: Path):
+    (facts,) = records(place, first_run)
+    assert (facts["kind"], facts["state"]) == ("train", "completed")
+    assert facts["outcome"] == "promoted: it is the first version"
+    assert facts["parameters"]["dataset"] == "auto"
+    assert facts["data"]["name"] == "digits"
+    assert set(facts["stages"]) == {
+        *("data", "prepare", "fit", "export", "compare", "evaluate", "register")
+    }
+    assert facts["metrics"]["confusion_matrix"]
+    weights = place / "models" / "digits" / facts["model"]["model"].split("@")[1]
+    assert facts["model"]["weights_digest"] == sha256_of(weights / "weights.safetensors")
+    paths = {output["path"]: output["sha256"] for output in facts["outputs"]}
+    assert paths[str(weights / "weights.safetensors")] == facts["model"]["weights_digest"]
+    assert "report.html" in paths
+
+
+def records(place: Path, done: subprocess.CompletedProcess[str]) -> list[dict]:
+    """Return the records of the runs that a console names."""
+    files = (place / "reports").glob("*/run.json")
+    return [json.loads(f.read_text()) for f in files if f"reports/{f.parent.name}/" in done.stdout]
+
+
+def test_the_same_run_again_is_taken_from_the_record(first_run, run_flow, place: Path):
+    before = sorted((place / "models").rglob("*"))
+
+    again = run_flow()
+
+    assert (again.returncode, again.stderr) == (0, "")
+    (former,) = records(place, first_run)
+    assert f"same       as {former['run']}: data, options, seed and code; --fresh" in again.stdout
+    assert "taken from the cache" in again.stdout
+    assert f"model      {former['model']['folder']}\n" in again.stdout
+    assert sorted((place / "models").rglob("*")) == before
+    outcomes = [
+        json.loads(file.read_text())["outcome"] for file in (place / "reports").glob("*/run.json")
+    ]
+    assert f"taken from {former['run']}" in outcomes
+
+
+@pytest.mark.long
+def test_fresh_trains_again_and_gives_the_same_weights(first_run, run_flow, place: Path):
+    again = run_flow("--fresh")
+
+    (former,), (fresh,) = records(place, first_run), records(place, again)
+    assert fresh["run"] != former["run"]
+    assert fresh["model"]["weights_digest"] == former["model"]["weights_digest"]
+    assert fresh["outcome"].startswith("promoted: it is not worse: ")
+
+
+def test_corrections_are_learned_and_make_another_run(
+    first_run, run_flow, place: Path, tmp_path: Path
+):
+    write_images(tmp_path, {f"{n}.png": image for n, image in enumerate(drawn(3))})
+    (tmp_path / "answers.csv").write_text("path,label\n0.png,7\n1.png,1\n2.png,\n")
+    options = ["--dataset", "digits", "--network", "ann", "--epochs", "1", "--name", "corrected"]
+
+    done = run_flow(*options, "--corrections", str(tmp_path / "answers.csv"))
+
+    assert done.returncode == 0, done.stderr
+    assert "1,295 train, 144 validation" in done.stdout
+    assert "2 corrections among the training images" in done.stdout
+    (facts,) = records(place, done)
+    (plain,) = records(place, first_run)
+    assert facts["data"]["digest"] != plain["data"]["digest"]
+    assert facts["data"]["splits"]["validation"] == plain["data"]["splits"]["validation"]
 
 
 def test_a_second_run_takes_the_prepared_data_from_the_cache(first_run, run_flow):
@@ -176,6 +248,7 @@ def test_without_network_mnist_is_refused_in_one_line_that_helps(run_flow, place
         (["--epochs", "many"], "invalid whole number value: 'many'"),
         (["--dataset", "digits", "--epochs", "0"], "--epochs: 0: must be above 0"),
         (["--dataset", "digits", "--name", "../x"], "model name '../x'"),
+        (["--dataset", "digits", "--corrections", "none.csv"], "none.csv: no such file"),
         (
             ["--dataset", "digits", "--validation-fraction", "0.9"],
             "0.9: must be above 0 and at",
@@ -229,6 +302,8 @@ def test_sigterm_in_the_middle_leaves_no_process_and_no_draft(
 
     assert flow.returncode == 143
     assert errors == "terminated\n"
+    (record,) = (tmp_path / "reports").glob("*/run.json")
+    assert json.loads(record.read_text())["state"] == "interrupted"
     assert processes_with(mark) == []
     assert list((tmp_path / "models").rglob("*.safetensors")) == []
 

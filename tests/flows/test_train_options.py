@@ -52,6 +52,7 @@ def test_what_is_not_told_is_left_to_the_flow():
         "validation_fraction": 0.1,
         "seed": 0,
         "promote": True,
+        "fresh": False,
     }
 
 

@@ -75,6 +75,7 @@ def test_a_search_says_what_it_did_and_leaves_its_files(first_run, place: Path):
     assert sorted(entry.name for entry in report.iterdir()) == [
         "leaderboard.csv",
         "leaderboard.png",
+        "run.json",
         "trials",
         "trials.csv",
         "winner.json",
@@ -84,6 +85,10 @@ def test_a_search_says_what_it_did_and_leaves_its_files(first_run, place: Path):
     assert winner["seeds"] == [0, 1]
     assert winner["parameters"]["epochs"] == 1
     assert {row["name"] for row in scores(report)} >= {"recipe"}
+    record = json.loads((report / "run.json").read_text())
+    assert (record["kind"], record["state"]) == ("tune", "completed")
+    assert record["metrics"] == winner
+    assert list(record["stages"]) == ["round 1", "round 2", "round 3", "write"]
 
 
 @pytest.mark.long

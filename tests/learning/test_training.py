@@ -1,5 +1,7 @@
 import json
 import shutil
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -15,7 +17,8 @@ from digitflow.errors import UsageError
 from digitflow.evaluation.calibration import apply_temperature
 from digitflow.learning.descriptions import Estimator
 from digitflow.learning.drafts import load_draft, read_draft, update_draft
-from digitflow.learning.registering import is_worse, register_draft
+from digitflow.learning.promotion import compare_draft, weigh
+from digitflow.learning.registering import register_draft
 from digitflow.learning.reporting import evaluate_draft
 from digitflow.learning.training import (
     TrainingOptions,
@@ -46,13 +49,38 @@ def draft(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     options = TrainingOptions(epochs=3, batch_size=32)
     fit_draft(prepared, draft, options, NOTE)
     export_draft(prepared, draft)
+    update_draft(draft, {"comparison": {"deserves": True, "reason": "it is the first version"}})
     evaluate_draft(prepared, draft, draft.with_name("report"), "a title")
     return draft
 
 
 def register(prepared: Path, draft: Path, version: str, **options: bool) -> dict:
     destination = settings.models_folder() / "trained" / version
+    compare_draft(prepared, draft, "trained")
     return register_draft(prepared, draft, destination, command="a command", **options)
+
+
+FITTING_SCRIPT = """
+import sys
+from pathlib import Path
+from digitflow.files import sha256_of
+from digitflow.learning.training import TrainingOptions, fit_draft
+
+prepared, draft, seed = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+fit_draft(prepared, draft, TrainingOptions(epochs=1, batch_size=64, seed=seed))
+print(sha256_of(draft / "weights.safetensors"))
+"""
+
+
+def test_fresh_processes_give_the_same_weights_for_the_same_seed(prepared: Path, tmp_path: Path):
+    digests = []
+    for place, seed in enumerate([5, 5, 6]):
+        arguments = [str(prepared), str(tmp_path / str(place)), str(seed)]
+        command = [sys.executable, "-c", FITTING_SCRIPT, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        digests.append(done.stdout.split()[-1])
+
+    assert digests[0] == digests[1] != digests[2]
 
 
 def test_an_empty_draft_is_refused(prepared: Path, tmp_path: Path):
@@ -124,18 +152,24 @@ def test_a_worse_version_is_kept_but_not_promoted(prepared: Path, draft: Path, t
     poor = tmp_path / "poor"
     fit_draft(prepared, poor, TrainingOptions(epochs=1, batch_size=512, learning_rate=1e-6))
     export_draft(prepared, poor)
+    compare_draft(prepared, poor, "trained")
     evaluate_draft(prepared, poor, tmp_path / "report", "poor")
 
     registration = register(prepared, poor, "2")
 
     assert not registration["promoted"]
     assert registration["outcome"].startswith("not promoted: it is worse")
+    assert "digitflow models promote trained@2 makes it current" in registration["outcome"]
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert "Not to be promoted: it is worse: " in page
+    assert "<h2>Beside the current version</h2>" in page
     assert current_version("trained") == "1"
     assert load_bundle(Path(registration["folder"])).version == "2"
 
 
 def test_a_stand_in_is_never_promoted_over_a_model_of_other_data(prepared: Path, draft: Path):
     destination = settings.models_folder() / "mnist" / "1"
+    compare_draft(prepared, draft, "mnist")
 
     registration = register_draft(prepared, draft, destination, command="a command")
 
@@ -184,11 +218,47 @@ def test_promotion_can_be_left_out(prepared: Path, draft: Path):
 )
 def test_worse_means_significantly_worse(lost: int, gained: int, worse: bool):
     labels = np.zeros(1000, int)
-    old, new = labels.copy(), labels.copy()
-    new[:lost] = 1
-    old[500 : 500 + gained] = 1
+    old, new = np.full((1000, 2), [1.0, 0.0]), np.full((1000, 2), [1.0, 0.0])
+    new[:lost] = [0, 1]
+    old[500 : 500 + gained] = [0, 1]
 
-    assert is_worse(labels, old, new) is worse
+    weighed = weigh(labels, old, new, ["a", "b"], "1")
+
+    assert weighed["deserves"] is not worse
+    assert (weighed["lost"], weighed["gained"]) == (lost, gained)
+    errors = f"{lost} errors on 1,000 validation images, the current version (1) {gained}"
+    assert errors in weighed["reason"]
+
+
+def test_a_class_read_with_more_doubt_is_worse_though_there_are_no_more_errors():
+    labels = np.repeat([0, 1, 2], 200)
+    random = np.random.default_rng(0)
+    sure = 0.99 - 0.02 * random.random(600)
+    doubtful = np.where(labels == 1, sure - 0.1 * random.random(600), sure)
+    old, new = (
+        np.where(np.eye(3, dtype=bool)[labels], right[:, None], (1 - right[:, None]) / 2)
+        for right in (sure, doubtful)
+    )
+
+    worse, better = (weigh(labels, *pair, "abc", "1") for pair in ((old, new), (new, old)))
+
+    assert worse["errors"] == [0, 0]
+    assert worse["reason"].startswith("it is worse at reading b (p = 0.00015): its probabilities")
+    assert not worse["deserves"]
+    assert better["deserves"]
+
+
+def test_a_version_promoted_during_the_run_is_not_replaced(prepared: Path, draft: Path):
+    mine = compare_draft(prepared, draft, "trained")
+    register(prepared, draft, "1")
+    update_draft(draft, {"comparison": mine})
+
+    destination = settings.models_folder() / "trained" / "2"
+    registration = register_draft(prepared, draft, destination, command="a command")
+
+    assert not registration["promoted"]
+    assert "another version became current during the run" in registration["outcome"]
+    assert current_version("trained") == "1"
 
 
 def test_a_small_data_set_gets_more_and_smaller_steps():

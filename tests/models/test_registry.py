@@ -8,12 +8,12 @@ from support import change_manifest
 from digitflow import settings
 from digitflow.errors import UnknownModelError, UsageError
 from digitflow.models.bundle import load_bundle
+from digitflow.models.promotions import promote
 from digitflow.models.registry import (
     check_name,
     current_version,
     find_model,
     list_models,
-    promote,
 )
 
 
@@ -29,13 +29,13 @@ def models(pristine_bundle: Path) -> Path:
 
 def test_a_promoted_version_is_current(models: Path):
     assert current_version("small") is None
-    promote(load_bundle(find_model("small@2")))
+    promote(load_bundle(find_model("small@2")), "a reason")
 
     assert find_model("small") == models / "small" / "2"
     listed = {model.version: model.is_current for model in list_models() if model.name == "small"}
     assert listed == {"1": False, "2": True}
 
-    promote(load_bundle(find_model("small@1")))
+    promote(load_bundle(find_model("small@1")), "a reason")
     assert find_model("small") == models / "small" / "1"
 
 
@@ -110,7 +110,7 @@ def test_a_current_version_that_cannot_be_read_is_said(models: Path, make):
 def test_promotion_mends_a_current_version_that_cannot_be_read(models: Path):
     (models / "small" / "current").write_bytes(b"\xff\xfe")
 
-    promote(load_bundle(find_model("small@2")))
+    promote(load_bundle(find_model("small@2")), "a reason")
 
     assert current_version("small") == "2"
 
@@ -143,24 +143,24 @@ def test_names_that_cannot_be_folders_are_refused(name: str):
         check_name(name, "version")
 
 
-@pytest.mark.parametrize("name", ["current", "Current"])
+@pytest.mark.parametrize("name", ["current", "Current", "promotions.json"])
 def test_no_version_is_called_as_the_file_beside_it(name: str):
     assert check_name(name) == name
-    with pytest.raises(UsageError, match=f"version '{name}' is the name of the file"):
+    with pytest.raises(UsageError, match=f"version '{name}' is the name of a file"):
         check_name(name, "version")
 
 
 def test_a_bundle_from_elsewhere_is_not_promoted(bundle_folder: Path):
     with pytest.raises(UnknownModelError, match=r"is not small@1 .*; put it into .*small/1 first"):
-        promote(load_bundle(bundle_folder))
+        promote(load_bundle(bundle_folder), "a reason")
 
 
 def test_only_the_very_bundle_of_that_name_is_promoted(models: Path, bundle_folder: Path):
     with pytest.raises(UnknownModelError, match=f"{bundle_folder}: is not small@1"):
-        promote(load_bundle(bundle_folder))
+        promote(load_bundle(bundle_folder), "a reason")
     misplaced = shutil.copytree(bundle_folder, models / "small" / "3")
     with pytest.raises(UnknownModelError, match=f"{misplaced}: is not small@1"):
-        promote(load_bundle(misplaced))
+        promote(load_bundle(misplaced), "a reason")
 
     assert current_version("small") is None
 
@@ -169,6 +169,6 @@ def test_a_bundle_is_promoted_by_any_way_to_its_folder(
     models: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.chdir(models)
-    promote(load_bundle(Path("small", "..", "small", "2")))
+    promote(load_bundle(Path("small", "..", "small", "2")), "a reason")
 
     assert current_version("small") == "2"
