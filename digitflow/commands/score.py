@@ -51,7 +51,7 @@ def add_score_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--max-error-rate",
-        type=_share,
+        type=share,
         metavar="SHARE",
         help="end with 3 only if a larger share of the files cannot be read, 0 to 1 (default: 0)",
     )
@@ -61,7 +61,8 @@ def add_score_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--profile", action="store_true", help="print where the time went")
 
 
-def _share(text: str) -> float:
+def share(text: str) -> float:
+    """Read a share, 0 to 1, of the command line."""
     with contextlib.suppress(ValueError):
         if 0 <= float(text) <= 1:
             return float(text)

@@ -97,9 +97,10 @@ def test_what_an_interrupted_run_left_of_other_days_is_not_lost(
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(folder, "_save", killed)
-        by_day(inbox, f"{place}/")
+        with pytest.raises(KeyboardInterrupt):
+            by_day(inbox, f"{place}/")
     done = by_day(inbox, f"{place}/", days="2026-01-02")
 
     assert done.n_scored == 0
