@@ -86,7 +86,6 @@ def _last_of(said: IO[bytes]) -> str:
 
 def _post(url: str, content: bytes) -> str | None:
     """Post to a webhook; in a thread, as a server may answer byte by byte for ever."""
-    place = urlsplit(url).hostname  # the rest is often a secret
     problems = ["took too long"]
 
     def post() -> None:
@@ -104,7 +103,15 @@ def _post(url: str, content: bytes) -> str | None:
     thread = threading.Thread(target=post, daemon=True)
     thread.start()
     thread.join(TIME_LIMIT)
-    return f"the failure hook at {place} {problems[0]}" if problems else None
+    return f"the failure hook at {_host_of(url)} {problems[0]}" if problems else None
+
+
+def _host_of(url: str) -> str:
+    """Return the part of a webhook's URL that is no secret."""
+    try:
+        return urlsplit(url).hostname or "?"
+    except ValueError:
+        return "?"
 
 
 class _NoRedirect(HTTPRedirectHandler):

@@ -112,7 +112,7 @@ def _alert(name: str, message: str, exit_code: int | None, **facts: Any) -> None
     if problem := send_alert(told | facts):
         print(f"note: {problem}", file=sys.stderr, flush=True)
         with contextlib.suppress(MissingContextError):
-            get_run_logger().warning(problem)
+            get_run_logger().info(problem)
 
 
 def _end_with(line: str, exit_code: int) -> NoReturn:
