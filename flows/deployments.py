@@ -6,6 +6,7 @@ python flows/deployments.py
 import argparse
 import logging
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -138,6 +139,8 @@ def _serve(only_sweep: bool) -> None:
         say(f"serving  {name}")
     # What is run and when is worth a line here; a script's own lines are its flows'.
     logging.getLogger("prefect.runner").setLevel(logging.WARNING)
+    # Prefect 3.8.8 stops itself in this way on SIGTERM.
+    warnings.filterwarnings("ignore", "coroutine 'Runner.astop' was never awaited", RuntimeWarning)
     serve(*deployments, pause_on_shutdown=False, print_starting_message=False)
 
 

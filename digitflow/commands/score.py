@@ -47,7 +47,8 @@ def add_score_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--partition-by",
         choices=["day"],
-        help="keep the parts of a dataset in folders by the day on which they were added, UTC",
+        help="keep the parts of a dataset in folders by the day on which their files came in: that "
+        "of a dated folder (2026-01-05/), or of the run that first had them, UTC",
     )
     parser.add_argument(
         "--max-error-rate",
