@@ -70,5 +70,5 @@ def wait_for(found: Callable[[], Found], seconds: float = 90) -> Found:
     until = time.monotonic() + seconds
     while not (answer := found()):
         assert time.monotonic() < until, f"waited {seconds} s in vain"
-        time.sleep(0.1)
+        time.sleep(0.02)
     return answer
