@@ -53,6 +53,12 @@ class UnreadableImagesError(DigitflowError, ValueError):
     exit_code = 3
 
 
+class DriftedError(DigitflowError, ValueError):
+    """Images that look unlike those before, further than allowed; all else was done."""
+
+    exit_code = 7
+
+
 class TrainingError(DigitflowError, RuntimeError):
     """A fit that went wrong, for example a loss that is no longer finite."""
 

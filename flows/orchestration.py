@@ -1,6 +1,9 @@
 """What every flow script shares: Prefect's settings, its console, and how a script ends.
 
 Import this before Prefect: its settings are read when it is imported.
+
+The parameters of a flow are described in its docstring as `Args:`, and not as elsewhere: Prefect
+knows that form, and shows it in the form of its page.
 """
 
 import contextlib
@@ -10,8 +13,9 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import FrameType
-from typing import TypeVar
+from typing import Any, NoReturn, TypeVar
 
 _DEFAULTS = {
     # Nothing is sent to third parties.
@@ -30,11 +34,14 @@ _DEFAULTS = {
 for _name, _value in _DEFAULTS.items():
     os.environ.setdefault(_name, _value)
 
-from prefect import get_run_logger  # noqa: E402
-from prefect.client.schemas.objects import State, TaskRun  # noqa: E402
-from prefect.exceptions import MissingContextError  # noqa: E402
+from httpx import TransportError  # noqa: E402
+from prefect import Flow, get_run_logger  # noqa: E402
+from prefect.client.schemas.objects import FlowRun, State, TaskRun  # noqa: E402
+from prefect.exceptions import MissingContextError, PrefectHTTPStatusError  # noqa: E402
+from prefect.settings import PREFECT_API_URL  # noqa: E402
 from prefect.tasks import Task  # noqa: E402
 
+from digitflow.alerting import send_alert  # noqa: E402
 from digitflow.errors import DatasetUnavailableError, DigitflowError, in_one_line  # noqa: E402
 
 Result = TypeVar("Result")
@@ -46,7 +53,8 @@ def run_script(flow: Callable[[], Result]) -> Result:
     """Run a flow as a script does: one line for an error, and nothing left behind.
 
     Ends the process with the error's exit code (see `digitflow.errors`), 143 after SIGTERM and
-    130 after SIGINT. Any other exception is a defect, and shows its traceback.
+    130 after SIGINT. Any other exception is a defect, and shows its traceback. All of them go to
+    the failure hook, unless the flow has told of it already.
     """
     signal.signal(signal.SIGTERM, _leave)
     for handler in logging.getLogger().handlers:
@@ -57,12 +65,17 @@ def run_script(flow: Callable[[], Result]) -> Result:
         except BaseException as error:
             ending = _ending_signal(error, noted)
             if ending:
-                print(in_one_line(_ENDED_BY[ending], error), file=sys.stderr)
-                sys.exit(128 + ending)
+                _end_with(in_one_line(_ENDED_BY[ending], error), 128 + ending)
+            if isinstance(error, TransportError | PrefectHTTPStatusError):
+                error = DigitflowError(
+                    f"Prefect's server at {PREFECT_API_URL.value()} fails "
+                    f"({type(error).__name__}); see to it and run again: nothing that was finished "
+                    "is lost"
+                )
             if not isinstance(error, DigitflowError):
+                _alert(Path(sys.argv[0]).stem, f"{type(error).__name__}: {error}", exit_code=1)
                 raise
-            print(f"error: {in_one_line(str(error), error)}", file=sys.stderr)
-            sys.exit(error.exit_code)
+            _end_with(f"error: {in_one_line(str(error), error)}", error.exit_code)
 
 
 def say(line: str) -> None:
@@ -75,6 +88,37 @@ def say(line: str) -> None:
 def is_transient(task: "Task[..., object]", run: TaskRun, state: State[object]) -> bool:
     """Tell whether a task that failed may be tried again: only where the network was the cause."""
     return isinstance(state.result(raise_on_failure=False), DatasetUnavailableError)
+
+
+def alert_on_failure(flow: "Flow[..., Any]", flow_run: FlowRun, state: State[Any]) -> None:
+    """Tell the failure hook of a run that failed or crashed; Prefect calls this by its state."""
+    error = state.result(raise_on_failure=False)
+    message, exit_code = state.message or state.name or "", None
+    if isinstance(error, DigitflowError):
+        message, exit_code = in_one_line(str(error), error), error.exit_code
+    facts = {"run": flow_run.name, "run_id": flow_run.id, "parameters": flow_run.parameters}
+    _alert(flow.name, message, exit_code=exit_code, state=state.name, **facts)
+
+
+_told: set[str] = set()
+
+
+def _alert(name: str, message: str, exit_code: int | None, **facts: Any) -> None:
+    """Tell the failure hook, once in a process."""
+    if _told:
+        return
+    _told.add(name)
+    told = {"text": f"{name}: {message}", "flow": name, "message": message, "exit_code": exit_code}
+    if problem := send_alert(told | facts):
+        print(f"note: {problem}", file=sys.stderr, flush=True)
+        with contextlib.suppress(MissingContextError):
+            get_run_logger().info(problem)
+
+
+def _end_with(line: str, exit_code: int) -> NoReturn:
+    print(line, file=sys.stderr, flush=True)
+    _alert(Path(sys.argv[0]).stem, line, exit_code=exit_code)
+    sys.exit(exit_code)
 
 
 def _leave(signum: int, frame: FrameType | None) -> None:

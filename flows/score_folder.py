@@ -6,11 +6,12 @@ python flows/score_folder.py images/ out.parquet
 import argparse
 import sys
 import time
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from orchestration import run_script, say  # sets Prefect's defaults: comes first
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
+from pydantic import Field
 
 from digitflow.commands.score import (
     add_score_arguments,
@@ -50,13 +51,13 @@ def score_images(
     images: str,
     output: str,
     model: str | None = None,
-    workers: int | None = None,
+    workers: Annotated[int, Field(ge=1)] | None = None,
     dask: str | None = None,
     multi: bool = False,
     fresh: bool = False,
     keep_removed: bool = False,
-    partition_by: str | None = None,
-    max_error_rate: float | None = None,
+    partition_by: Literal["day"] | None = None,
+    max_error_rate: Annotated[float, Field(ge=0, le=1)] | None = None,
     summary: str | None = None,
     profile: bool = False,
 ) -> ScoreSummary:
@@ -67,6 +68,21 @@ def score_images(
 
     With `max_error_rate`, the run fails where a larger share of the files cannot be read; the
     table is complete all the same.
+
+    Args:
+        images: Folder of images with its sub-folders, or s3://bucket/folder.
+        output: Parquet file to write, or s3://bucket/out.parquet; or with a slash at its end the
+            folder of a dataset.
+        model: Name, name@version or a bundle's folder. Empty: mnist.
+        workers: Processes. Empty: one for each CPU.
+        dask: Scheduler of a Dask cluster that scores, as tcp://host:8786.
+        multi: Several digits in a picture; a row for each.
+        fresh: Score everything anew, whatever is known already.
+        keep_removed: Keep the rows of files that are gone.
+        partition_by: Keep the parts of a dataset in folders by the day on which files came in.
+        max_error_rate: Share of files that may be unreadable, 0 to 1; above it the run fails.
+        summary: File to write the summary to, as JSON.
+        profile: Tell where the time went.
     """
     for place in (images, output):
         refuse_secrets(place, _RECORDED)

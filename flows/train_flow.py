@@ -126,6 +126,26 @@ def train(
     Returns the bundle's folder, the model's name and version, and whether it was promoted. A run
     with the same data, options, seed and code as one before is taken from its record, unless it is
     to be `fresh` or its version is named.
+
+    Args:
+        dataset: Name of a data set, or a path; auto takes MNIST where it is within reach.
+        network: What to train, as fast, robust, accurate, tiny or wide_ann.
+        epochs: Passes over the training data. Empty: the network's recipe.
+        batch_size: Images per step. Empty: the network's recipe.
+        learning_rate: The highest of the schedule. Empty: the network's recipe.
+        parameters: Hyper-parameters in place of the recipe's, as a search's winner has them.
+        teachers: Registered models whose answers are to be learned too.
+        drawn_digits: How many digits in forms that MNIST lacks are drawn to learn from.
+        outliers: How many drawings of no digit are drawn to be unsure of.
+        corrections: Files of corrections, as a review leaves them, to be learned as well.
+        error_rate: Share of misread validation images that may be above `uncertain`.
+        seed: Of weights, order and augmentation.
+        validation_fraction: Share of the training images held out, up to a half.
+        name: Of the registered model. Empty: the data set's.
+        version: Of the registered model. Empty: date, time and a few random digits.
+        promote: Make it the current version, unless it is worse or cannot be compared.
+        fresh: Train even where a run before did the same.
+        command: What the manifest says that made it.
     """
     given = {
         "dataset": dataset,

@@ -98,6 +98,17 @@ def tune(
     """Search for hyper-parameters: data, rounds of trials, leaderboard.
 
     Returns what `winner.json` says. The same call after a kill goes on where it was.
+
+    Args:
+        dataset: Name of a data set, or a path; auto takes MNIST where it is within reach.
+        network: What to tune, as fast, robust, accurate, tiny or wide_ann.
+        trials: Candidates in the first round, recipe included.
+        epochs: Of the last round. Empty: the network's recipe.
+        seeds: Trainings of each finalist.
+        seed: Of candidates, weights and order.
+        validation_fraction: Share of the training images held out, up to a half.
+        jobs: Trainings at the same time, a process each.
+        name: Of the folder in reports/. Empty: data set, network and a digest of the search.
     """
     from digitflow.learning.tuning import TRIALS, survivors
 

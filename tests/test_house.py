@@ -11,7 +11,7 @@ import pytest
 #: From the ground up; a room may import from lower floors and from itself.
 FLOORS = [
     {"errors"},
-    {"console", "files", "locks", "provenance", "settings", "signals"},
+    {"alerting", "console", "files", "locks", "provenance", "settings", "signals"},
     {"images", "evaluation"},
     {"models", "datasets", "drawing"},
     {"learning", "runs", "scoring", "web"},

@@ -5,17 +5,19 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from digitflow.errors import UsageError
+from digitflow.errors import DriftedError, UsageError
 
 if TYPE_CHECKING:
     from digitflow.scoring.drift import Drift
 
-#: The exit code of a table that has drifted further than `--fail-on` allows.
-DRIFTED = 7
-
 _LONGEST_NAME = 50  # characters, in the picture
 
-_FAIL_ON = {"shifted": ("shifted", "drifted"), "drifted": ("drifted",), "never": ()}
+#: The verdicts that fail a run, by what may be asked for.
+FAIL_ON: dict[str, tuple[str, ...]] = {
+    "shifted": ("shifted", "drifted"),
+    "drifted": ("drifted",),
+    "never": (),
+}
 
 
 def add_drift(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -37,14 +39,15 @@ def add_drift(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     drift.add_argument("--picture", type=Path, metavar="PNG", help="draw what is compared")
     drift.add_argument(
         "--fail-on",
-        choices=_FAIL_ON,
+        choices=FAIL_ON,
         default="drifted",
-        help=f"end with exit code {DRIFTED} from this verdict on (default: drifted)",
+        help=f"end with exit code {DriftedError.exit_code} from this verdict on (default: drifted)",
     )
     drift.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> int:
+    from digitflow.files import write_bytes
     from digitflow.scoring.drift import measure_drift
     from digitflow.scoring.stores import check_local
 
@@ -54,17 +57,17 @@ def _run(options: argparse.Namespace) -> int:
         raise UsageError(f"--picture {options.picture}: is drawn as PNG; let its name end in .png")
     drift = measure_drift(options.table, options.against)
     if options.picture:
-        _draw(drift, options.picture)
+        write_bytes(options.picture, drift_picture(drift))
     print(json.dumps(drift.facts(), indent=1) if options.json else drift.in_words())
-    return DRIFTED if drift.verdict in _FAIL_ON[options.fail_on] else 0
+    return DriftedError.exit_code if drift.verdict in FAIL_ON[options.fail_on] else 0
 
 
-def _draw(drift: "Drift", target: Path) -> None:
+def drift_picture(drift: "Drift") -> bytes:
+    """Draw what is compared, as PNG."""
     from digitflow.evaluation.drift_plot import drift_figure
     from digitflow.evaluation.encoding import png_bytes
-    from digitflow.files import write_bytes
 
     # The end of a path tells more than its beginning.
     sides = (each.name[-_LONGEST_NAME:] for each in (drift.table, drift.reference))
     title = "{}: {} against {}".format(drift.verdict, *sides)
-    write_bytes(target, png_bytes(drift_figure(drift.columns, title)))
+    return png_bytes(drift_figure(drift.columns, title))

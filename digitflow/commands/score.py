@@ -53,11 +53,12 @@ def add_score_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--partition-by",
         choices=["day"],
-        help="keep the parts of a dataset in folders by the day on which they were added, UTC",
+        help="keep the parts of a dataset in folders by the day on which their files came in: that "
+        "of a dated folder (2026-01-05/), or of the run that first had them, UTC",
     )
     parser.add_argument(
         "--max-error-rate",
-        type=_share,
+        type=share,
         metavar="SHARE",
         help="end with 3 only if a larger share of the files cannot be read, 0 to 1 (default: 0)",
     )
@@ -67,7 +68,8 @@ def add_score_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--profile", action="store_true", help="print where the time went")
 
 
-def _share(text: str) -> float:
+def share(text: str) -> float:
+    """Read a share, 0 to 1, of the command line."""
     with contextlib.suppress(ValueError):
         if 0 <= float(text) <= 1:
             return float(text)

@@ -8,10 +8,9 @@ import errno
 import os
 import re
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import count
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -22,9 +21,12 @@ from digitflow.scoring.stores import StorePath
 #: By what the parts can lie in folders of their own.
 PARTITIONS = ("day",)
 
+#: How the folder of a day begins, which Hive's readers take for a column.
+DAY_FOLDER = "added_on="
+
 #: In the order of their names, parts are in the order of the runs that made them.
 _PART = re.compile(r"part-\d{8}T\d{12}Z-[0-9a-f]{6}-\d{5}\.parquet")
-_DAY = re.compile(r"added_on=\d{4}-\d{2}-\d{2}")
+_DAY = re.compile(rf"{DAY_FOLDER}\d{{4}}-\d{{2}}-\d{{2}}")
 
 #: Nobody takes files of such names for data, unless they are Parquet all the same, which DuckDB and
 #: Polars read. What systems and other tools leave does no harm: .DS_Store, .nfs…, _SUCCESS.
@@ -38,7 +40,7 @@ class Dataset:
     """Where a dataset lies, and how."""
 
     folder: Path  # absolute; need not exist
-    by_day: bool = False  # whether its parts lie in folders by the day on which they were added
+    by_day: bool = False  # whether its parts lie in folders by the day on which files came in
 
     def parts(self) -> list[Path]:
         """Return its parts, in the order in which they were added.
@@ -56,11 +58,17 @@ class Dataset:
         parts = (Path(part.path) for part in self._checked(found, _is_part))
         return sorted(parts, key=lambda part: part.name)
 
-    def new_parts(self, now: datetime) -> Iterator[Path]:
-        """Give names for parts that are added at a moment (UTC), in their order."""
-        folder = self.folder / f"added_on={now:%Y-%m-%d}" if self.by_day else self.folder
+    def new_parts(self, now: datetime, days: Iterable[str | None]) -> Iterator[Path]:
+        """Give names for parts that are added at a moment (UTC), in their order.
+
+        `days` tells of each part which dated folder its files lie in, or None: then they came in
+        at this moment.
+        """
         run = f"{now:%Y%m%dT%H%M%S%fZ}-{secrets.token_hex(3)}"
-        return (folder / f"part-{run}-{number:05d}.parquet" for number in count())
+        for number, day in enumerate(days):
+            name = f"part-{run}-{number:05d}.parquet"
+            folder = f"{DAY_FOLDER}{day or format(now, '%Y-%m-%d')}" if self.by_day else ""
+            yield self.folder / folder / name
 
     def _checked(
         self, entries: list[_Entry], is_right: Callable[[_Entry], bool]

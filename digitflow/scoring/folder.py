@@ -40,6 +40,7 @@ def score_folder(
     fresh: bool = False,
     keep_removed: bool = False,
     partition_by: str | None = None,
+    days: str | None = None,
     run_id: str | None = None,
     progress: bool | None = None,
     profile: bool = False,
@@ -81,8 +82,12 @@ def score_folder(
     keep_removed : bool
         Keep the rows of files that are gone. Default: they go with their files.
     partition_by : {"day"}, optional
-        Keep the parts of a dataset in folders by the day on which they were added, UTC. Default:
-        in one folder.
+        Keep the parts of a dataset in folders by the day on which their files came in: that of
+        the dated folder (``images/2026-01-05/``) which they lie in, or the day (UTC) of the run
+        that first had them. Default: in one folder.
+    days : str, optional
+        Score only the dated folders of these days, as ``"2026-01-01..2026-01-31"``; all other rows
+        stay as they are. Default: all files.
     run_id : str, optional
         What the rows scored now call this run. Default: the time and a few random digits.
     progress : bool, optional
@@ -130,6 +135,7 @@ def score_folder(
         multi=multi,
         keep_removed=keep_removed,
         partition_by=partition_by,
+        days=days,
     )
     run_id = run_id or new_run_id()
     options = ShardOptions(
@@ -177,12 +183,12 @@ def _comparison(request: Request, begun: Begun, work: Path) -> tuple[Comparison,
     for file, facts in request.earlier.items():
         as_now = identity_in(facts) == request.identity
         table = Source([file], model_id if as_now and not begun.fresh else None)
-        if table.trusted or request.keep_removed:
+        if table.trusted or request.keep_removed or request.days:
             tables.append(table)
         elif request.dataset:  # new rows take the place of the old ones, in the same part
             (tables if tells_its_files(table) else unreadable).append(table)
     left = [Source(each, model_id) for each in begun.left]
-    comparison = Comparison(tables, left, request.keep_removed, work)
+    comparison = Comparison(tables, left, request.keep_removed, work, request.days)
     return comparison, [table.files[0] for table in unreadable]
 
 

@@ -67,8 +67,8 @@ def grow(
     """
     if not comparison.tables:  # otherwise the folder was there, and must not have vanished
         _make_folder(dataset.folder)
-    targets, emptied = _targets(dataset, comparison, began)
-    homes = _homes(comparison)
+    homes, days = _homes(dataset, comparison)
+    targets, emptied = _targets(dataset, comparison, began, days)
     for home in _still_failing(comparison, scored, homes):
         del targets[home]
     for group in _groups(targets, homes):
@@ -102,24 +102,37 @@ def count_rows(parts: Iterable[Path]) -> RowCounts:
     return counts
 
 
-def _homes(comparison: Comparison) -> np.ndarray:
+def _homes(dataset: Dataset, comparison: Comparison) -> tuple[np.ndarray, list[str | None]]:
     """Return for each file the number of the part that its rows belong in.
 
-    It is the table that had them; or one that follows those, where none had.
+    It is the table that had them; or one that follows those, where none had. Of the latter also
+    return the days, where the dataset is kept by them.
     """
     homes = np.frombuffer(comparison.homes, np.uint32).copy()
     new = np.flatnonzero(homes == NEW)
-    homes[new] = comparison.tables.stop + np.arange(len(new)) // PART_FILES
-    return homes
+    days: list[str | None] = []
+    for day, places in _by_day(comparison) if dataset.by_day else [(None, np.arange(len(new)))]:
+        first = comparison.tables.stop + len(days)
+        homes[new[places]] = first + np.arange(len(places)) // PART_FILES
+        days += [day] * -(-len(places) // PART_FILES)
+    return homes, days
+
+
+def _by_day(comparison: Comparison) -> Iterator[tuple[str | None, np.ndarray]]:
+    """Give the days that new files came in on, and which of them did."""
+    days = [day for day, _ in comparison.new_days]
+    numbers = {day: number for number, day in enumerate(dict.fromkeys(days))}
+    counts = [n_files for _, n_files in comparison.new_days]
+    of_files = np.repeat([numbers[day] for day in days], counts)
+    for day, number in numbers.items():
+        yield day, np.flatnonzero(of_files == number)
 
 
 def _targets(
-    dataset: Dataset, comparison: Comparison, began: datetime
+    dataset: Dataset, comparison: Comparison, began: datetime, days: Sequence[str | None]
 ) -> tuple[dict[int, Path], list[Path]]:
     """Return the parts to write by their number, new ones first, and those to remove."""
-    n_new = -(-comparison.homes.count(NEW) // PART_FILES)
-    numbers = range(comparison.tables.stop, comparison.tables.stop + n_new)
-    targets = dict(zip(numbers, dataset.new_parts(began), strict=False))
+    targets = dict(enumerate(dataset.new_parts(began, days), comparison.tables.stop))
     present = {*np.unique(np.frombuffer(comparison.homes, np.uint32)).tolist()}
     emptied = []
     for home in comparison.tables:

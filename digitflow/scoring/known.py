@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from digitflow.errors import OutputError
 from digitflow.scoring.columns import bytes_in, known_in, numbers_in, words_in
+from digitflow.scoring.days import Days, day_of
 from digitflow.scoring.merging import merged
 from digitflow.scoring.plan import Found, place_in_walk
 from digitflow.scoring.scored import read_rows
@@ -66,6 +67,8 @@ class Comparison:
         Whether the rows of files that are gone stay.
     folder : Path or None
         Where temporary files may lie. Default: the system's place for them.
+    days : Days or None
+        If only the dated folders of these days are scored: all other rows stay.
 
     Attributes
     ----------
@@ -75,6 +78,8 @@ class Comparison:
         For each file that is to have rows, in order: `SCORED` or the origin of known rows.
     homes : array of uint32
         For each of them the origin of the earlier table that had rows of it, or `NEW`.
+    new_days : list of (str or None, int)
+        Of the `NEW` ones in their order: the day of the dated folder, and how many follow in it.
     n_removed : int
         Files of the earlier tables that are gone, and their rows with them.
     """
@@ -85,12 +90,15 @@ class Comparison:
         left: Sequence[Source] = (),
         keep_removed: bool = False,
         folder: Path | None = None,
+        days: Days | None = None,
     ):
         self.sources = dict(enumerate([*tables, *left], TABLE))
         self.tables = range(TABLE, TABLE + len(tables))
         self.keep_removed = keep_removed
         self.folder = folder
+        self.days = days
         self.origins, self.homes = array("I"), array("I")
+        self.new_days: list[tuple[str | None, int]] = []
         self.n_removed = 0
 
     @property
@@ -136,7 +144,7 @@ class Comparison:
                     home = entry[1]
                 origin = entry[1] if keeps else origin
                 entry = next(entries, None)
-            self._account(origin, home)
+            self._account(origin, home, place)
             if origin == SCORED:
                 yield file
         while entry is not None:
@@ -150,24 +158,32 @@ class Comparison:
     def _pass_by(self, entry: _Entry, entries: Iterator[_Entry]) -> _Entry | None:
         """Decide on the rows of a file that is gone, and return the next file's entry."""
         home = NEW
+        stays = self.keep_removed or (self.days is not None and not self.days.holds(entry[0]))
         while True:
             home = entry[1] if entry[1] in self.tables else home
             following = next(entries, None)
             # Where several have rows of it, the last are the newest.
             is_last = following is None or following[0] != entry[0]
-            self.sources[entry[1]].kept.append(self.keep_removed and is_last)
+            self.sources[entry[1]].kept.append(stays and is_last)
             if following is None or is_last:
                 break
             entry = following
-        if self.keep_removed:
-            self._account(entry[1], home)
+        if stays:
+            self._account(entry[1], home, entry[0])
         elif home != NEW:
             self.n_removed += 1
         return following
 
-    def _account(self, origin: int, home: int) -> None:
+    def _account(self, origin: int, home: int, place: bytes) -> None:
         self.origins.append(origin)
         self.homes.append(home)
+        if home == NEW:
+            day = day_of(place)
+            last, n_files = self.new_days[-1] if self.new_days else (day, 0)
+            if last == day and n_files:
+                self.new_days[-1] = (day, n_files + 1)
+            else:
+                self.new_days.append((day, 1))
 
 
 def tells_its_files(source: Source) -> bool:

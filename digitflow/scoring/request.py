@@ -19,6 +19,7 @@ from digitflow.scoring.dataset import (
     check_not_within,
     read_part_facts,
 )
+from digitflow.scoring.days import Days, parse_days
 from digitflow.scoring.plan import Found, walk
 from digitflow.scoring.scored import has_columns, read_facts
 from digitflow.scoring.stores import StorePath, check_local, is_uri, parse_uri, refuse_secrets
@@ -39,6 +40,7 @@ class Request:
     keep_removed: bool  # rows of files that are gone stay
     found: Iterator[Found]  # the walk, at least one file; to be consumed once
     dataset: Dataset | None = None  # in place of a single table
+    days: Days | None = None  # only their dated folders are scored; all other rows stay
     earlier: dict[Path, dict[str, Any]] = field(default_factory=dict)  # see `read_earlier`
 
     @property
@@ -78,12 +80,13 @@ def check_request(
     multi: bool = False,
     keep_removed: bool = False,
     partition_by: str | None = None,
+    days: str | None = None,
 ) -> Request:
     """Check everything that can be known of a run before it begins; nothing is written.
 
     Parameters
     ----------
-    images, output, model, workers, dask, multi, keep_removed, partition_by
+    images, output, model, workers, dask, multi, keep_removed, partition_by, days
         As `digitflow.scoring.folder.score_folder` takes them.
 
     Returns
@@ -102,13 +105,15 @@ def check_request(
     if model is not None:
         check_local(model)
     workers = _checked_workers(workers)
+    range_of_days = parse_days(days) if days is not None else None
     folder, place = _checked_folder(images), _checked_output(output, partition_by)
     dataset, table = (place, place.folder) if isinstance(place, Dataset) else (None, place)
     bundle = load_bundle(find_model(model))
     request = Request(folder, table, bundle, workers, multi, keep_removed, iter(()), dataset)
+    request = replace(request, days=range_of_days)
     # In this order, so that the walk sees whatever is in the table.
     earlier = read_earlier(request)
-    return replace(request, earlier=earlier, found=_walk(folder, table))
+    return replace(request, earlier=earlier, found=_walk(request))
 
 
 def up_to_date(request: Request) -> Request:
@@ -125,7 +130,7 @@ def up_to_date(request: Request) -> Request:
     earlier = read_earlier(request)
     if earlier == request.earlier:
         return request
-    return replace(request, earlier=earlier, found=_walk(request.images, request.output))
+    return replace(request, earlier=earlier, found=_walk(request))
 
 
 def read_earlier(request: Request) -> dict[Path, dict[str, Any]]:
@@ -160,7 +165,7 @@ def _read_earlier(request: Request) -> dict[Path, dict[str, Any]]:
     for file, facts in earlier.items():
         if not has_columns(file, len(class_names)):
             facts["format_version"] = None  # someone changed it
-        if request.keep_removed:
+        if request.keep_removed or request.days:
             _check_that_rows_can_stay(request, facts)
     return earlier
 
@@ -182,12 +187,17 @@ def _checked_workers(workers: int | None) -> int:
     return workers
 
 
-def _walk(folder: Path | StorePath, table: Path) -> Iterator[Found]:
+def _walk(request: Request) -> Iterator[Found]:
     """Begin to walk a folder, which must hold a file."""
-    found = _all_found(folder, table)
+    found, days = _all_found(request.images, request.output), request.days
+    if days is not None:
+        found = (each for each in found if days.holds(each.path))
     first = next(found, None)
     if first is None:
-        raise UsageError(f"{folder}: holds no files (hidden ones are left out); nothing to score")
+        where = "" if days is None else f"in folders dated {days} "
+        raise UsageError(
+            f"{request.images}: holds no files {where}(hidden ones are left out); nothing to score"
+        )
     return chain([first], found)
 
 
@@ -259,9 +269,10 @@ def _check_that_rows_can_stay(request: Request, earlier: dict[str, Any]) -> None
         ),
     ]:
         if was != would_be:
+            option = "--keep-removed" if request.keep_removed else f"the days {request.days}"
             raise UsageError(
                 f"{request.output}: rows of another {what} ({was}) cannot stay beside new ones; "
-                "leave out --keep-removed or name another output"
+                f"leave out {option} or name another output"
             )
 
 

@@ -1,0 +1,125 @@
+"""The deployments that prefect.yaml describes, without a server: what would be registered."""
+
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from uuid import uuid4
+
+import pytest
+from deployments import _is_stale, _runs_with_a_process, read_deployments
+from prefect.client.schemas.objects import StateType
+from prefect.deployments.runner import RunnerDeployment
+
+
+@pytest.fixture(scope="module")
+def deployments() -> dict[str, RunnerDeployment]:
+    return {each.flow_name: each for each in read_deployments()}
+
+
+def test_every_flow_is_deployed(deployments, repository: Path):
+    scripts = {each.name for each in (repository / "flows").glob("*.py")}
+    helpers = {"orchestration.py", "deployments.py", "train_options.py"}
+
+    entrypoints = {Path(each.entrypoint.partition(":")[0]).name for each in deployments.values()}
+
+    assert {*entrypoints} == scripts - helpers
+
+
+def test_one_run_at_a_time_and_none_waits_for_a_scheduled_one(deployments):
+    for name, deployment in deployments.items():
+        assert deployment.concurrency_limit == 1
+        strategy = deployment.concurrency_options.collision_strategy
+        assert strategy == ("ENQUEUE" if name == "score-folder" else "CANCEL_NEW")
+
+
+def test_the_form_describes_every_parameter(deployments):
+    for deployment in deployments.values():
+        properties = deployment._parameter_openapi_schema.properties
+        assert properties
+        for name, facts in properties.items():
+            assert facts.get("description"), f"{deployment.flow_name}: {name}"
+            assert {"type", "anyOf", "enum", "allOf"} & {*facts}, f"{deployment.flow_name}: {name}"
+
+
+def test_the_form_knows_choices_and_bounds(deployments):
+    properties = deployments["nightly"]._parameter_openapi_schema.properties
+
+    assert properties["fail_on"]["enum"] == ["drifted", "shifted", "never"]
+    assert properties["against"]["items"] == {"type": "string"}
+    (number, nothing) = properties["max_error_rate"]["anyOf"]
+    assert (number["minimum"], number["maximum"], nothing) == (0, 1, {"type": "null"})
+
+
+@pytest.mark.parametrize(
+    ("state", "minutes", "pid", "is_stale"),
+    [
+        ("RUNNING", 0, None, True),
+        ("CANCELLING", 0, None, True),
+        ("PENDING", 0, None, False),  # a process may be about to begin
+        ("PENDING", 3, None, True),
+        ("RUNNING", 9, "elsewhere:7", False),  # a worker's on another machine
+        ("RUNNING", 9, f"{os.uname().nodename}:7", True),
+    ],
+)
+def test_a_run_without_a_process_is_stale(
+    state: str, minutes: int, pid: str | None, is_stale: bool
+):
+    since = datetime.now(UTC) - timedelta(minutes=minutes)
+    run = SimpleNamespace(
+        id=uuid4(),
+        state_type=StateType[state],
+        state=SimpleNamespace(timestamp=since),
+        infrastructure_pid=pid,
+    )
+
+    assert _is_stale(run, set()) == is_stale
+    assert not _is_stale(run, {str(run.id)})
+
+
+def test_a_run_with_a_process_is_known_by_it():
+    name = str(uuid4())
+    command = [sys.executable, "-c", "print(flush=True); input()"]
+    with subprocess.Popen(
+        command,
+        env=os.environ | {"PREFECT__FLOW_RUN_ID": name},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        process.stdout.readline()
+        assert name in set(_runs_with_a_process())
+        process.communicate(b"\n")
+    assert name not in set(_runs_with_a_process())
+
+
+def test_without_a_server_it_says_how_to_start_one(repository: Path, tmp_path: Path):
+    environment = {n: v for n, v in os.environ.items() if n != "PREFECT_API_URL"}
+    done = subprocess.run(
+        [sys.executable, str(repository / "flows" / "deployments.py")],
+        env=environment | {"PREFECT_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: PREFECT_API_URL is not set, ")
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+
+
+def test_a_server_that_is_not_there_is_one_line(repository: Path, tmp_path: Path):
+    done = subprocess.run(
+        [sys.executable, str(repository / "flows" / "deployments.py"), "--sweep"],
+        env=os.environ
+        | {"PREFECT_HOME": str(tmp_path), "PREFECT_API_URL": "http://127.0.0.1:9/api"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: Prefect's server at http://127.0.0.1:9/api fails (")
+    assert done.stderr.count("\n") == 1
