@@ -13,7 +13,7 @@ from support import change_manifest
 from digitflow import settings
 from digitflow.errors import BundleError, UnknownModelError, UsageError
 from digitflow.models.bundle import TFLITE_FILES, load_bundle
-from digitflow.models.registry import promote
+from digitflow.models.promotions import promote
 from digitflow.web.served_models import ServedModels
 
 
@@ -47,7 +47,7 @@ def version_said(app: FastAPI, query: str = "") -> str:
 def test_a_promoted_version_is_picked_up(app: FastAPI, new_version: Path):
     assert version_said(app) == "pretrained"
 
-    promote(load_bundle(new_version))
+    promote(load_bundle(new_version), "a test")
 
     assert version_said(app) == "new"
     assert version_said(app, "?model=mnist@pretrained") == "pretrained"
@@ -60,7 +60,7 @@ def test_a_promoted_version_is_picked_up(app: FastAPI, new_version: Path):
 def test_the_version_before_stays_where_the_new_one_is_damaged(
     app: FastAPI, new_version: Path, caplog: pytest.LogCaptureFixture
 ):
-    promote(load_bundle(new_version))
+    promote(load_bundle(new_version), "a test")
     (new_version / TFLITE_FILES["dynamic"]).write_bytes(b"damaged")
 
     assert version_said(app) == "pretrained"

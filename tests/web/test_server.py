@@ -19,7 +19,7 @@ from support import change_manifest
 
 from digitflow import settings
 from digitflow.models.bundle import load_bundle
-from digitflow.models.registry import promote
+from digitflow.models.promotions import promote
 from digitflow.web.server import listening
 
 TOKEN = "correct-horse-battery-staple"
@@ -268,7 +268,11 @@ def test_a_promoted_model_is_picked_up_and_no_request_dropped(tmp_path: Path, se
             return bool(answers) and bundle.model_id.encode() in answers[-1].body
 
         answers = under_load(
-            server, image_request(seven, close=False), False, lambda: promote(bundle), is_picked_up
+            server,
+            image_request(seven, close=False),
+            False,
+            lambda: promote(bundle, "a test"),
+            is_picked_up,
         )
 
     assert {answer.status for answer in answers} == {200}
