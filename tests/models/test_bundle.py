@@ -133,7 +133,7 @@ def test_a_fifo_is_refused_at_once(bundle_folder: Path):
         ({"version": "/tmp/1"}, "version '/tmp/1' is not"),
         ({"version": ".."}, r"version '\.\.' is not"),
         ({"version": "1\n"}, "version '1.n' is not"),
-        ({"version": "current"}, "version 'current' is the name of the file"),
+        ({"version": "current"}, "version 'current' is the name of a file"),
         ({"files": {}}, "files are not exactly"),
         ({"files": {"../x": {}}}, "files are not exactly"),
     ],
