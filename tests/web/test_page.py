@@ -90,8 +90,7 @@ def test_each_digit_is_read_as_it_is_drawn(visit: Visit, digit: int):
 
 def test_the_answer_changes_while_a_stroke_is_drawn(visit: Visit):
     for x, y in [(0.3, 0.22), (0.5, 0.22), (0.7, 0.21), (0.59, 0.45), (0.48, 0.82)]:
-        visit.page.mouse.move(*visit._on_paper((x, y)))
-        visit.page.mouse.down()
+        visit.press((x, y))
     visit.wait_for("#sentence", "Most likely")
     visit.page.mouse.up()
     assert visit.read() == ("ok", "7")
@@ -114,7 +113,7 @@ def hold_first_question(visit: Visit) -> list[Route]:
 def test_an_answer_that_comes_too_late_is_not_shown(visit: Visit):
     late = hold_first_question(visit)
     with visit.page.expect_request("**/v1/predict?*"):
-        visit.page.mouse.click(*visit._on_paper((0.5, 0.5)))  # a dot
+        visit.draw([[(0.5, 0.5)]])  # a dot
     visit.page.keyboard.press("Delete")
     visit.draw(SEVEN)
     assert visit.read() == ("ok", "7")
@@ -388,8 +387,9 @@ def test_keys_alone_are_enough(visit: Visit, repository: Path):
     visit.wait_for("#headline", "Not a digit")
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("size", [{}, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize(
+    ("theme", "size"), [("light", {}), ("dark", PHONE)], ids=["light desktop", "dark phone"]
+)
 def test_axe_finds_nothing(visitor: Visitor, theme: str, size: dict[str, object]):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     options = {
@@ -450,16 +450,7 @@ def test_a_correction_becomes_a_picture_in_its_class_folder(visit: Visit, store:
         assert max(cut.size) < 200  # one digit of five, not the whole picture
 
 
-def test_corrections_are_not_offered_where_none_are_taken(visitor: Visitor, tmp_path: Path):
-    with serving(tmp_path) as server:
-        visit = visitor(server.url)
-        visit.draw(SEVEN)
-        assert visit.read() == ("ok", "7")
-        expect(visit["#feedback"]).to_be_hidden()
-        visit.context.close()
-
-
-def test_a_token_is_asked_for_when_the_server_wants_one(visitor: Visitor, tmp_path: Path):
+def test_a_token_is_asked_for_and_corrections_are_not_offered(visitor: Visitor, tmp_path: Path):
     with serving(tmp_path, DIGITFLOW_TOKEN="a-long-secret-of-ours") as server:
         visit = visitor(server.url)
         visit.expected.append("401")
@@ -477,6 +468,7 @@ def test_a_token_is_asked_for_when_the_server_wants_one(visitor: Visitor, tmp_pa
         expect(visit["#notice"]).to_be_hidden()
         visit.draw(SEVEN)
         assert visit.read() == ("ok", "7")
+        expect(visit["#feedback"]).to_be_hidden()  # as this server takes none
         visit.context.close()
 
 
