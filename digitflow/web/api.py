@@ -71,6 +71,8 @@ def create_app(options: ServerOptions) -> FastAPI:
         version=digitflow.__version__,
         docs_url=None,
         redoc_url=None,
+        # Behind a proxy its redirects would lead to the wrong address.
+        redirect_slashes=False,
         lifespan=lifespan,
     )
     app.state.service, app.state.pool = service, service.pool

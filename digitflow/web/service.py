@@ -38,7 +38,7 @@ class Service:
         OutputError
             If the store cannot be made.
         """
-        default_model = options.model or settings.DEFAULT_MODEL
+        default_model = settings.DEFAULT_MODEL if options.model is None else options.model
         if not MODEL_NAME.fullmatch(default_model):
             raise UsageError(
                 f"model {default_model!r}: a server takes models of the registry alone; give a "

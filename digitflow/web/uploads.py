@@ -152,6 +152,11 @@ def _single_file(form: _Form) -> Upload:
 
 
 def _media_type(request: Request) -> str:
+    """Return what the body is; compressed ones, which could become of any size, are refused."""
+    coding = request.headers.get("content-encoding", "identity").strip().lower()
+    if coding != "identity":
+        detail = f"Content-Encoding {coding[:100]!r}: send the body as it is"
+        raise ProblemError(415, detail, "coding")
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 

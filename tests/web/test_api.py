@@ -222,6 +222,8 @@ def test_a_batch_has_a_limit():
     ("method", "target", "request_of", "status", "detail"),
     [
         ("GET", "/nothing", {}, 404, "/openapi.json"),
+        ("GET", "/v1/models/", {}, 404, "/openapi.json"),
+        ("GET", "/page.js/", {}, 404, "/openapi.json"),
         ("GET", "/v1/predict", {}, 405, "/openapi.json"),
         ("POST", "/v1/predict", {}, 415, "no content type"),
         ("POST", "/v1/predict", {"data": {"a": "b"}}, 415, "multipart/form-data"),
@@ -245,6 +247,14 @@ def test_every_refusal_is_a_problem_document(
 
     check_problem(answer, status, detail)
     assert ("allow" in answer.headers) == (status == 405)
+
+
+@pytest.mark.parametrize("endpoint", ["predict", "predict/batch"])
+def test_compressed_bodies_are_refused(app: FastAPI, endpoint: str):
+    headers = {"content-type": "image/png", "content-encoding": "gzip"}
+    answer = ask(app, "POST", f"/v1/{endpoint}", content=b"x", headers=headers)
+
+    check_problem(answer, 415, "'gzip'")
 
 
 def test_an_unreadable_image_comes_with_the_reason_of_the_table(app: FastAPI):

@@ -248,6 +248,16 @@ def test_bodies_whose_end_is_doubtful_are_refused(server: Served, content: bytes
     check_problem(answer)
 
 
+def test_a_refused_head_has_no_body(connect: Connect):
+    client = connect()
+    client.sendall(CHUNKED.replace(b"POST /v1/predict", b"HEAD /") + b"\r\nzz\r\n")
+    with client.makefile("rb") as stream:
+        answer = stream.read()
+
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.endswith(b"\r\n\r\n")
+
+
 def test_a_body_shorter_than_declared_is_refused_at_its_end(server: Served):
     answer = one_answer(server, HEAD + b"Content-Length: 100\r\n\r\nabc", end=True)
 

@@ -18,8 +18,10 @@ from served import Answer, Served, image_request, read_answer, request, send_raw
 from support import change_manifest
 
 from digitflow import settings
+from digitflow.cli import main
 from digitflow.models.bundle import load_bundle
 from digitflow.models.registry import promote
+from digitflow.web.options import ServerOptions
 from digitflow.web.server import listening
 
 TOKEN = "correct-horse-battery-staple"
@@ -97,13 +99,50 @@ def test_what_cannot_be_served_is_told_in_one_line(words: list[str], token: str 
 
 
 @pytest.mark.parametrize(
-    "words", [["--port", "65536"], ["--port", "x"], ["--drain", "0"], ["--max-body", "nan"]]
+    ("option", "value"),
+    [
+        ("--port", "65536"),
+        ("--port", "x"),
+        ("--drain", "0"),
+        ("--drain", "1e300"),
+        ("--max-body", "nan"),
+        ("--max-body", "1e308"),
+        ("--allowed-origin", "app.example"),
+        ("--allowed-origin", "https://app.example/page"),
+        ("--allowed-origin", "https://me@app.example"),
+        ("--allowed-origin", "https://app.example:x"),
+        ("--allowed-origin", "*"),
+        ("--allowed-host", "https://digits.example"),
+        ("--allowed-host", "digits.example:8000"),
+        ("--allowed-host", "*.example"),
+        ("--allowed-host", ""),
+    ],
 )
-def test_numbers_that_make_no_sense_are_wrong_usage(words: list[str]):
-    done = run_serve(*words)
+def test_values_that_make_no_sense_are_wrong_usage(
+    option: str, value: str, capsys: pytest.CaptureFixture[str]
+):
+    with pytest.raises(SystemExit) as ended:
+        main(["serve", option, value])
 
-    assert done.returncode == 2
-    assert f"argument {words[0]}: '{words[1]}'" in done.stderr
+    assert ended.value.code == 2
+    assert f"argument {option}: '{value}'" in capsys.readouterr().err
+
+
+def test_names_and_origins_are_taken_as_browsers_write_them(monkeypatch: pytest.MonkeyPatch):
+    taken: list[ServerOptions] = []
+    monkeypatch.setattr("digitflow.web.server.serve", lambda options, log: taken.append(options))
+    words = ["serve"]
+    for origin in ("https://App.example:443/", "http://[::1]:80", "http://app.example:443"):
+        words += ["--allowed-origin", origin]
+    for host in ("Digits.example", "büro.example"):
+        words += ["--allowed-host", host]
+
+    assert main(words) == main(["serve"]) == 0
+
+    origins = ("https://app.example", "http://[::1]", "http://app.example:443")
+    assert taken[0].allowed_origins == origins
+    assert taken[0].allowed_hosts == ("digits.example", "xn--bro-hoa.example")
+    assert taken[1] == ServerOptions()
 
 
 def test_another_address_needs_the_token(tmp_path: Path):
