@@ -79,7 +79,7 @@ def test_threads_do_not_wait_for_each_other() -> None:
 
 def test_warnings_are_off_until_the_last_thread_has_read() -> None:
     before = list(warnings.filters)
-    first, second = reading_module._quiet(False), reading_module._silence(False)
+    first, second = reading_module._quiet(False), reading_module._quiet(False)
     first.__enter__()
     second.__enter__()
     first.__exit__(None, None, None)
