@@ -13,7 +13,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from digitflow.web.guards import complete_headers
+from digitflow.web.answering import complete_headers
 from digitflow.web.logs import log_answer
 from digitflow.web.options import ServerOptions
 from digitflow.web.problems import ProblemError

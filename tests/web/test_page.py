@@ -573,6 +573,18 @@ def test_one_model_is_not_to_be_chosen(visit: Visit):
     assert visit["#feedback"].is_hidden()
 
 
+def test_the_page_works_under_a_path_of_a_proxy(visit: Visit, server: Served):
+    def hand_on(route: Route) -> None:
+        assert "/digits/" in route.request.url
+        route.fulfill(response=route.fetch(url=route.request.url.replace("/digits/", "/")))
+
+    visit.page.route(f"{server.url}/**", hand_on)
+    visit.page.goto(f"{server.url}/digits/")
+    visit["[data-example='seven.png']"].click()
+    visit.wait_for("#headline", "It is a 7")
+    expect(visit["#feedback"]).to_be_visible()
+
+
 def test_the_page_holds_to_a_strict_policy(visit: Visit):
     policy = visit.page.request.get(visit.page.url).headers["content-security-policy"]
     assert "unsafe" not in policy

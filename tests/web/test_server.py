@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -58,6 +59,48 @@ def test_it_answers_when_it_says_so_and_is_light(tmp_path: Path, seven: bytes):
         assert taken.user + taken.system < 2
         assert "tensorflow" not in maps
         assert "litert" in maps
+
+
+def commands_of(document: Path) -> list[str]:
+    """Return the lines of a document's shell blocks, without their comments."""
+    blocks = re.findall(r"```sh\n(.*?)```", document.read_text(), re.DOTALL)
+    return [line.partition(" #")[0].strip() for block in blocks for line in block.splitlines()]
+
+
+def test_the_documented_requests_are_answered(tmp_path: Path, repository: Path, seven: bytes):
+    if shutil.which("curl") is None:
+        pytest.skip("needs curl")
+    for name in ("photo.jpg", "a.png", "b.png"):
+        (tmp_path / name).write_bytes(seven)
+    asked = [line for line in commands_of(repository / "docs/serving.md") if "curl" in line]
+    assert len(asked) > 2
+
+    with serving(tmp_path) as server:
+        for line in asked:
+            command = line.replace("curl", "curl -sS --fail-with-body", 1)
+            command = command.replace("http://127.0.0.1:8000", server.url)
+            done = subprocess.run(
+                command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=True
+            )
+            answer = json.loads(done.stdout)
+            texts = {each["text"] for each in answer.get("results", [answer])}
+            assert texts == {"7"}, line
+
+
+def test_the_documented_options_are_taken(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr("digitflow.web.server.serve", lambda options, log: None)
+    text = (repository / "docs/serving.md").read_text()
+    blocks = "".join(re.findall(r"```\w+\n(.*?)```", text, re.DOTALL))
+    lines = re.findall(r"digitflow (serve .*?)(?: +#|$)", blocks, re.MULTILINE)
+
+    assert len(lines) > 3
+    assert [main(line.split()) for line in lines] == [0] * len(lines)
+    with pytest.raises(SystemExit):
+        main(["serve", "--help"])
+    options = set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
+    assert options - set(re.findall(r"--[a-z-]+", text)) == {"--help"}
 
 
 def test_two_servers_run_side_by_side_but_not_on_one_port(tmp_path: Path):
