@@ -1,6 +1,7 @@
 """`digitflow serve` as its operator meets it: start, refusals, log, signals, load."""
 
 import asyncio
+import io
 import json
 import os
 import shutil
@@ -14,6 +15,8 @@ from pathlib import Path
 
 import psutil
 import pytest
+from asked import encoded
+from PIL import Image
 from served import Answer, Served, image_request, read_answer, request, send_raw, serving
 from support import change_manifest
 
@@ -29,6 +32,16 @@ PATIENCE = 60  # s
 @pytest.fixture
 def seven(repository: Path) -> bytes:
     return (repository / "tests/images/seven.png").read_bytes()
+
+
+@pytest.fixture
+def images(seven: bytes) -> dict[str, bytes]:
+    """Return an image for each lane."""
+    picture = Image.open(io.BytesIO(seven)).convert("L")
+    return {
+        "quick": encoded(picture.resize((28, 28))),
+        "slow": encoded(picture.resize((1000, 1000)), "JPEG"),
+    }
 
 
 def ask(server: Served, content: bytes) -> Answer:
@@ -191,6 +204,38 @@ def test_a_client_that_never_ends_does_not_hold_it_up_longer_than_the_drain(tmp_
         assert 1 < time.monotonic() - began < 10
 
 
+def test_its_processes_end_with_it_however_it_ends(tmp_path: Path, images: dict[str, bytes]):
+    with serving(tmp_path) as server:
+        assert ask(server, image_request(images["slow"])).status == 200
+        others = psutil.Process(server.process.pid).children(recursive=True)
+        assert len(others) >= 2
+        assert server.stop(signal.SIGKILL) == -signal.SIGKILL
+
+    assert psutil.wait_procs(others, PATIENCE)[1] == []
+
+
+def test_a_process_that_is_killed_costs_no_more_than_its_own_request(
+    tmp_path: Path, images: dict[str, bytes]
+):
+    with serving(tmp_path) as server:
+
+        def kill_all() -> None:
+            for process in psutil.Process(server.process.pid).children():
+                process.kill()
+
+        def are_replaced(answers: list[Answer]) -> bool:
+            statuses = [answer.status for answer in answers]
+            return 503 in statuses and statuses[-5:] == [200] * 5
+
+        answers = under_load(
+            server, image_request(images["slow"], close=False), False, kill_all, are_replaced
+        )
+
+        processes = psutil.Process(server.process.pid).children()
+    assert {answer.status for answer in answers} == {200, 503}
+    assert sum(answer.status == 503 for answer in answers) <= len(processes)
+
+
 async def ask_again_and_again(
     server: Served, content: bytes, close: bool, answers: list[Answer], stop: asyncio.Event
 ) -> None:
@@ -241,11 +286,14 @@ def under_load(
 
 
 @pytest.mark.parametrize("close", [True, False], ids=["close", "keep alive"])
-def test_sigterm_under_load_drops_no_request(tmp_path: Path, seven: bytes, close: bool):
+@pytest.mark.parametrize("lane", ["quick", "slow"])
+def test_sigterm_under_load_drops_no_request(
+    tmp_path: Path, images: dict[str, bytes], lane: str, close: bool
+):
     with serving(tmp_path) as server:
         answers = under_load(
             server,
-            image_request(seven, close=close),
+            image_request(images[lane], close=close),
             close,
             lambda: server.process.send_signal(signal.SIGTERM),
         )
@@ -256,7 +304,10 @@ def test_sigterm_under_load_drops_no_request(tmp_path: Path, seven: bytes, close
     assert len(answers) > 20
 
 
-def test_a_promoted_model_is_picked_up_and_no_request_dropped(tmp_path: Path, seven: bytes):
+@pytest.mark.parametrize("lane", ["quick", "slow"])
+def test_a_promoted_model_is_picked_up_and_no_request_dropped(
+    tmp_path: Path, images: dict[str, bytes], lane: str
+):
     shipped = settings.shipped_models_folder() / "mnist" / settings.PRETRAINED_VERSION
     second = shutil.copytree(shipped, settings.models_folder() / "mnist" / "second")
     change_manifest(second, version="second")
@@ -268,7 +319,11 @@ def test_a_promoted_model_is_picked_up_and_no_request_dropped(tmp_path: Path, se
             return bool(answers) and bundle.model_id.encode() in answers[-1].body
 
         answers = under_load(
-            server, image_request(seven, close=False), False, lambda: promote(bundle), is_picked_up
+            server,
+            image_request(images[lane], close=False),
+            False,
+            lambda: promote(bundle),
+            is_picked_up,
         )
 
     assert {answer.status for answer in answers} == {200}
