@@ -18,12 +18,13 @@ import pytest
 from asked import encoded
 from PIL import Image
 from served import Answer, Served, image_request, read_answer, request, send_raw, serving
+from starlette.types import Receive, Scope, Send
 from support import change_manifest
 
 from digitflow import settings
 from digitflow.models.bundle import load_bundle
 from digitflow.models.registry import promote
-from digitflow.web.server import listening
+from digitflow.web.server import TakingTurns, listening
 
 TOKEN = "correct-horse-battery-staple"
 PATIENCE = 60  # s
@@ -175,6 +176,23 @@ def test_answers_are_sent_without_delay():
     # Without this, each answer waits 40 ms for the client to acknowledge the answer's head.
     with listening("127.0.0.1", 0) as listener:
         assert listener.proto == socket.IPPROTO_TCP
+
+
+def test_health_does_not_wait_for_many_that_came_before():
+    began = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        began.append(scope["path"])
+
+    async def ask_for_all() -> None:
+        turns = TakingTurns(app)
+        paths = [*(["/v1/predict"] * 100), "/livez"]
+        await asyncio.gather(*(turns({"type": "http", "path": path}, None, None) for path in paths))
+
+    asyncio.run(ask_for_all())
+
+    assert began.index("/livez") < 10
+    assert began.count("/v1/predict") == 100
 
 
 @pytest.mark.parametrize(
