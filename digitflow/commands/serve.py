@@ -65,8 +65,8 @@ def add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 def _add_limits(serve: argparse.ArgumentParser) -> None:
     limits = serve.add_argument_group("limits")
     for name, convert, metavar, what in [
-        ("workers", _whole(0), "N", "images read at once (default: the number of cores, up to 4)"),
-        ("queue", _whole(1), "N", "images that may wait; more get a 429 (default: %(default)s)"),
+        ("workers", _whole(0), "N", "large images read at once (default: the cores, up to 4)"),
+        ("queue", _whole(1), "N", "small, or large, images that may wait (default: %(default)s)"),
         ("max-files", _whole(1), "N", "images in a batch (default: %(default)s)"),
         ("max-body", _mebibytes, "MIB", "size of a request (default: 20)"),
         ("feedback-cap", _mebibytes, "MIB", "size of the feedback folder (default: 256)"),

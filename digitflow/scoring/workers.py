@@ -19,6 +19,7 @@ from pathlib import Path
 from digitflow.errors import DigitflowError
 from digitflow.scoring.plan import Shard
 from digitflow.scoring.shard import ShardOptions, ShardSummary, score_shard
+from digitflow.signals import signals_held
 
 #: Shards that this process scores alone, ten thousand small images: to start others for them costs
 #: more than it saves.
@@ -97,7 +98,7 @@ def _scored_in_processes(job: Job, shards: Iterator[Shard]) -> Generator[ShardSu
         )
     running: set[Future[ShardSummary]] = set()
     try:
-        with _signals_held():  # the workers start with the first shard
+        with signals_held():  # the workers start with the first shard
             running.update(executor.submit(job.score, shard) for shard in islice(shards, 1))
         while running:
             more = islice(shards, _AHEAD * job.workers - len(running))
@@ -118,20 +119,6 @@ def _scored_in_processes(job: Job, shards: Iterator[Shard]) -> Generator[ShardSu
                 with suppress(ProcessLookupError):
                     os.kill(process, signal.SIGKILL)
         executor.shutdown()
-
-
-@contextmanager
-def _signals_held() -> Iterator[None]:
-    """Hold SIGINT and SIGTERM back; processes started meanwhile never get them.
-
-    A terminal or a service manager sends them to all processes of a run, but the run alone answers,
-    and ends the others: should they die first, it would take that for a failure.
-    """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """`digitflow serve` as its operator meets it: start, refusals, log, signals, load."""
 
 import asyncio
+import io
 import json
 import os
 import re
@@ -15,7 +16,10 @@ from pathlib import Path
 
 import psutil
 import pytest
+from asked import encoded
+from PIL import Image
 from served import Answer, Served, image_request, read_answer, request, send_raw, serving
+from starlette.types import Receive, Scope, Send
 from support import change_manifest
 
 from digitflow import settings
@@ -23,7 +27,7 @@ from digitflow.cli import main
 from digitflow.models.bundle import load_bundle
 from digitflow.models.registry import promote
 from digitflow.web.options import ServerOptions
-from digitflow.web.server import listening
+from digitflow.web.server import TakingTurns, listening
 
 TOKEN = "correct-horse-battery-staple"
 PATIENCE = 60  # s
@@ -32,6 +36,16 @@ PATIENCE = 60  # s
 @pytest.fixture
 def seven(repository: Path) -> bytes:
     return (repository / "tests/images/seven.png").read_bytes()
+
+
+@pytest.fixture
+def images(seven: bytes) -> dict[str, bytes]:
+    """Return an image for each lane."""
+    picture = Image.open(io.BytesIO(seven)).convert("L")
+    return {
+        "quick": encoded(picture.resize((28, 28))),
+        "slow": encoded(picture.resize((1000, 1000)), "JPEG"),
+    }
 
 
 def ask(server: Served, content: bytes) -> Answer:
@@ -246,6 +260,23 @@ def test_answers_are_sent_without_delay():
         assert listener.proto == socket.IPPROTO_TCP
 
 
+def test_health_does_not_wait_for_many_that_came_before():
+    began = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        began.append(scope["path"])
+
+    async def ask_for_all() -> None:
+        turns = TakingTurns(app)
+        paths = [*(["/v1/predict"] * 100), "/livez"]
+        await asyncio.gather(*(turns({"type": "http", "path": path}, None, None) for path in paths))
+
+    asyncio.run(ask_for_all())
+
+    assert began.index("/livez") < 10
+    assert began.count("/v1/predict") == 100
+
+
 @pytest.mark.parametrize(
     ("number", "exit_code", "said"),
     [(signal.SIGTERM, 143, "terminated\n"), (signal.SIGINT, 130, "interrupted\n")],
@@ -271,6 +302,38 @@ def test_a_client_that_never_ends_does_not_hold_it_up_longer_than_the_drain(tmp_
             began = time.monotonic()
             assert server.stop() == 143
         assert 1 < time.monotonic() - began < 10
+
+
+def test_its_processes_end_with_it_however_it_ends(tmp_path: Path, images: dict[str, bytes]):
+    with serving(tmp_path) as server:
+        assert ask(server, image_request(images["slow"])).status == 200
+        others = psutil.Process(server.process.pid).children(recursive=True)
+        assert len(others) >= 2
+        assert server.stop(signal.SIGKILL) == -signal.SIGKILL
+
+    assert psutil.wait_procs(others, PATIENCE)[1] == []
+
+
+def test_a_process_that_is_killed_costs_no_more_than_its_own_request(
+    tmp_path: Path, images: dict[str, bytes]
+):
+    with serving(tmp_path) as server:
+
+        def kill_all() -> None:
+            for process in psutil.Process(server.process.pid).children():
+                process.kill()
+
+        def are_replaced(answers: list[Answer]) -> bool:
+            statuses = [answer.status for answer in answers]
+            return 503 in statuses and statuses[-5:] == [200] * 5
+
+        answers = under_load(
+            server, image_request(images["slow"], close=False), False, kill_all, are_replaced
+        )
+
+        processes = psutil.Process(server.process.pid).children()
+    assert {answer.status for answer in answers} == {200, 503}
+    assert sum(answer.status == 503 for answer in answers) <= len(processes)
 
 
 async def ask_again_and_again(
@@ -323,11 +386,14 @@ def under_load(
 
 
 @pytest.mark.parametrize("close", [True, False], ids=["close", "keep alive"])
-def test_sigterm_under_load_drops_no_request(tmp_path: Path, seven: bytes, close: bool):
+@pytest.mark.parametrize("lane", ["quick", "slow"])
+def test_sigterm_under_load_drops_no_request(
+    tmp_path: Path, images: dict[str, bytes], lane: str, close: bool
+):
     with serving(tmp_path) as server:
         answers = under_load(
             server,
-            image_request(seven, close=close),
+            image_request(images[lane], close=close),
             close,
             lambda: server.process.send_signal(signal.SIGTERM),
         )
@@ -338,7 +404,10 @@ def test_sigterm_under_load_drops_no_request(tmp_path: Path, seven: bytes, close
     assert len(answers) > 20
 
 
-def test_a_promoted_model_is_picked_up_and_no_request_dropped(tmp_path: Path, seven: bytes):
+@pytest.mark.parametrize("lane", ["quick", "slow"])
+def test_a_promoted_model_is_picked_up_and_no_request_dropped(
+    tmp_path: Path, images: dict[str, bytes], lane: str
+):
     shipped = settings.shipped_models_folder() / "mnist" / settings.PRETRAINED_VERSION
     second = shutil.copytree(shipped, settings.models_folder() / "mnist" / "second")
     change_manifest(second, version="second")
@@ -350,7 +419,11 @@ def test_a_promoted_model_is_picked_up_and_no_request_dropped(tmp_path: Path, se
             return bool(answers) and bundle.model_id.encode() in answers[-1].body
 
         answers = under_load(
-            server, image_request(seven, close=False), False, lambda: promote(bundle), is_picked_up
+            server,
+            image_request(images[lane], close=False),
+            False,
+            lambda: promote(bundle),
+            is_picked_up,
         )
 
     assert {answer.status for answer in answers} == {200}
