@@ -15,6 +15,8 @@ export function useToken(token) {
   sessionStorage.setItem(KEPT, token);
 }
 
+export const hasToken = () => sessionStorage.getItem(KEPT) !== null;
+
 export const getModels = () => ask("v1/models");
 
 /** Have one picture read. */

@@ -1,7 +1,7 @@
 // The page: what is on the paper is read, and the answer shown, after every change.
 
 import { dataUrl, drawBoxes, inWords, showAnswer, showEmptyBars, showNothing } from "./answer.js";
-import { Problem, getModels, predict, sendCorrection, untilAlive, useToken } from "./api.js";
+import { Problem, getModels, hasToken, predict, sendCorrection, untilAlive, useToken } from "./api.js";
 import { openCamera } from "./camera.js";
 import { Paper } from "./pad.js";
 import { listPictures } from "./pictures.js";
@@ -280,9 +280,8 @@ function switchTheme() {
 }
 
 function askForToken() {
-  const again = !part("token-form").hidden || part("token").value !== "";
   part("token-form").hidden = false;
-  if (again) say("The server does not know this token.");
+  if (hasToken()) say("The server does not know this token.");
   part("token").select();
 }
 
