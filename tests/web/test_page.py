@@ -580,6 +580,7 @@ def test_the_page_works_under_a_path_of_a_proxy(visit: Visit, server: Served):
         assert "/digits/" in route.request.url
         route.fulfill(response=route.fetch(url=route.request.url.replace("/digits/", "/")))
 
+    visit.page.goto("about:blank")  # the page at the root asks for nothing any more
     visit.page.route(f"{server.url}/**", hand_on)
     visit.page.goto(f"{server.url}/digits/")
     visit["[data-example='seven.png']"].click()
