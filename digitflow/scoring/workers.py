@@ -19,6 +19,7 @@ from pathlib import Path
 from digitflow.errors import DigitflowError
 from digitflow.scoring.plan import Shard
 from digitflow.scoring.shard import ShardOptions, ShardSummary, score_shard
+from digitflow.settings import ONE_THREAD
 from digitflow.signals import signals_held
 
 #: Shards that this process scores alone, ten thousand small images: to start others for them costs
@@ -30,9 +31,6 @@ _ALONE_SECONDS = 2.0
 
 #: Shards planned ahead for each worker: enough to know early how many files there are.
 _AHEAD = 32
-
-#: For every numerical library, as more threads in a worker only get in each other's way.
-_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 #: How often a worker looks whether the run still lives.
 _WATCH_SECONDS = 0.5
@@ -94,7 +92,7 @@ def _scored_in_processes(job: Job, shards: Iterator[Shard]) -> Generator[ShardSu
 
     with _tracker_silent():  # it starts with the executor
         executor = ProcessPoolExecutor(
-            job.workers, initializer=_end_with, initargs=(os.getpid(),), env=_ONE_THREAD
+            job.workers, initializer=_end_with, initargs=(os.getpid(),), env=ONE_THREAD
         )
     running: set[Future[ShardSummary]] = set()
     try:

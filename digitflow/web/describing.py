@@ -10,9 +10,8 @@ import numpy as np
 from PIL import Image
 
 from digitflow.images.reading import ReadImage
+from digitflow.models.judging import digit_of
 from digitflow.models.reader import Reading, spell
-
-_DIGITS = frozenset("0123456789")
 
 # Pictures of the stages are made no larger than this, px along the longer side.
 _STAGE_SIDE = 320
@@ -71,7 +70,7 @@ def _describe_digit(
         "reason": reading.reason,
         "message": reading.message,
         "label": reading.label,
-        "digit": int(reading.label) if reading.label in _DIGITS else None,
+        "digit": digit_of(reading.label),
         "confidence": reading.confidence,
         "top": [
             {"label": label, "probability": share}

@@ -16,10 +16,8 @@ from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
 from digitflow.errors import DigitflowError
+from digitflow.settings import ONE_THREAD
 from digitflow.signals import signals_held
-
-# For every numerical library: more threads in a process only get in each other's way.
-_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 _Result = TypeVar("_Result")
 
@@ -139,7 +137,7 @@ class CallProcess:
             process = subprocess.Popen(
                 # As this process finds its modules, and nowhere else.
                 [sys.executable, "-P", "-c", script],
-                env=os.environ | _ONE_THREAD | {"PYTHONPATH": os.pathsep.join(sys.path)},
+                env=os.environ | ONE_THREAD | {"PYTHONPATH": os.pathsep.join(sys.path)},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
