@@ -1,13 +1,21 @@
-"""Clients of a server under measurement: many that upload images, and one that asks for health."""
+"""Clients of a server under measurement: many that upload images, and one that asks for health.
+
+    python benchmarks/web_clients.py PORT
+
+asks for health until its standard input ends, and then prints what became of it, as JSON.
+"""
 
 import asyncio
 import http.client
+import json
 import random
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 _BOUNDARY = b"digits"
 _HEALTH_EVERY = 0.05  # s
@@ -94,21 +102,30 @@ async def _upload(
 
 @contextmanager
 def asking_for_health(port: int) -> Iterator[list[Asked]]:
-    """Ask for health every 50 ms, on a new connection each time, and note what becomes of it."""
+    """Ask for health every 50 ms, on a new connection each time, and note what becomes of it.
+
+    A process of its own asks: in this one it would wait for the others' clients, not the server.
+    """
     asked: list[Asked] = []
+    command = [sys.executable, __file__, str(port)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield asked
+        finally:
+            output, _ = process.communicate()
+    asked.extend(Asked(**each) for each in json.loads(output))
+
+
+def ask_for_health(port: int) -> list[Asked]:
+    """Ask for health until the standard input ends."""
+    asked = []
     ended = threading.Event()
-
-    def ask() -> None:
-        while not ended.wait(_HEALTH_EVERY):
-            asked.append(_ask_health(port))
-
-    asking = threading.Thread(target=ask)
-    asking.start()
-    try:
-        yield asked
-    finally:
-        ended.set()
-        asking.join()
+    threading.Thread(target=lambda: (sys.stdin.read(), ended.set())).start()
+    while not ended.wait(_HEALTH_EVERY):
+        asked.append(_ask_health(port))
+    return asked
 
 
 def _ask_health(port: int) -> Asked:
@@ -121,3 +138,7 @@ def _ask_health(port: int) -> Asked:
         status = answer.status
     connection.close()
     return Asked("health", status, time.perf_counter() - began, "")
+
+
+if __name__ == "__main__":
+    print(json.dumps([asdict(each) for each in ask_for_health(int(sys.argv[1]))]))

@@ -12,6 +12,10 @@ DEFAULT_MODEL = "mnist"
 #: The version name of the bundle that comes with digitflow.
 PRETRAINED_VERSION = "pretrained"
 
+#: The environment of worker processes: more threads of numerical libraries in each would only get
+#: in each other's way.
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+
 
 def data_folder() -> Path:
     """Return the cache of data sets: `DIGITFLOW_DATA`, or `data/` in the current folder."""

@@ -1,4 +1,4 @@
-"""Signals that would strike at a bad moment."""
+"""Signals that would strike at a bad moment, or the wrong process."""
 
 import signal
 import threading
@@ -35,3 +35,17 @@ def signals_deferred() -> Iterator[None]:
             signal.signal(number, handler)
         for signum in waiting:
             signal.raise_signal(signum)
+
+
+@contextmanager
+def signals_held() -> Iterator[None]:
+    """Hold SIGINT and SIGTERM back; processes that this thread starts meanwhile never get them.
+
+    A terminal or a service manager sends them to all processes, but the one that started the others
+    answers alone, and ends these: should they die first, it would take that for a failure.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

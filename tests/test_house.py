@@ -36,6 +36,7 @@ LIGHT = [
     "digitflow.runs.recording",
     "digitflow.cli",
     "digitflow.web.api",
+    "digitflow.web.predicting",
     "digitflow.web.server",
 ]
 
@@ -96,6 +97,13 @@ def test_the_scoring_path_is_light(module: str):
     )
 
     assert done.stdout.strip() == "[]"
+
+
+def test_the_processes_that_read_for_the_server_know_nothing_of_the_web():
+    web = ["fastapi", "starlette", "pydantic", "uvicorn", "prometheus_client"]
+    script = f"import sys, digitflow.web.predicting; print([m for m in {web} if m in sys.modules])"
+
+    assert run_python(script).stdout.strip() == "[]"
 
 
 def test_reading_a_digit_stays_light(pristine_bundle: Path):

@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import fields
@@ -12,6 +13,11 @@ from digitflow.web.options import ServerOptions
 
 _MEBIBYTE = 2**20
 _HIGHEST_PORT = 65_535
+_MOST = 1_000_000  # s or MiB: more than anybody needs, and within what the system counts
+
+_HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
+_ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://([a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::(\d+))?/?")
+_USUAL_PORTS = {"http": "80", "https": "443"}
 
 
 def add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -26,18 +32,24 @@ def add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         help="let anyone use the server who can reach it; without this, addresses other than this "
         "machine's own need a token in DIGITFLOW_TOKEN",
     )
-    for name, metavar, what in [
-        ("host", "NAME", "another name by which clients call the server"),
-        ("origin", "ORIGIN", "whose pages may use the API, as https://app.example"),
+    for name, convert, metavar, what in [
+        ("host", _host, "NAME", "another name by which clients call the server"),
+        ("origin", _origin, "ORIGIN", "whose pages may use the API, as https://app.example"),
     ]:
         serve.add_argument(
             f"--allowed-{name}",
             dest=f"allowed_{name}s",
             action="append",
+            type=convert,
             metavar=metavar,
             help=f"{what}; may be repeated",
         )
-    serve.add_argument("--feedback", type=Path, metavar="FOLDER", help="store corrected images")
+    serve.add_argument(
+        "--feedback",
+        type=Path,
+        metavar="FOLDER",
+        help="take corrected images from clients, and store them there",
+    )
     serve.add_argument(
         "--log",
         choices=("quiet", "logfmt", "json"),
@@ -46,14 +58,15 @@ def add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     )
     _add_limits(serve)
     defaults = {field.name: field.default for field in fields(ServerOptions)}
+    defaults |= {"allowed_hosts": [], "allowed_origins": []}  # what can be added to
     serve.set_defaults(run=_run, **defaults)
 
 
 def _add_limits(serve: argparse.ArgumentParser) -> None:
     limits = serve.add_argument_group("limits")
     for name, convert, metavar, what in [
-        ("workers", _whole(0), "N", "images read at once (default: the number of cores, up to 4)"),
-        ("queue", _whole(1), "N", "images that may wait; more get a 429 (default: %(default)s)"),
+        ("workers", _whole(0), "N", "large images read at once (default: the cores, up to 4)"),
+        ("queue", _whole(1), "N", "small, or large, images that may wait (default: %(default)s)"),
         ("max-files", _whole(1), "N", "images in a batch (default: %(default)s)"),
         ("max-body", _mebibytes, "MIB", "size of a request (default: 20)"),
         ("feedback-cap", _mebibytes, "MIB", "size of the feedback folder (default: 256)"),
@@ -85,6 +98,24 @@ def _port(text: str) -> int:
     return port
 
 
+def _host(text: str) -> str:
+    """Return a name as clients write it in Host."""
+    with contextlib.suppress(UnicodeError):
+        name = text.lower().encode("idna").decode()
+        if _HOST.fullmatch(name):
+            return name
+    raise argparse.ArgumentTypeError(f"{text!r}: give a name without port, as digits.example")
+
+
+def _origin(text: str) -> str:
+    """Return an origin as browsers write it: in lower case, without the usual port."""
+    match = _ORIGIN.fullmatch(text.lower())
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r}: give scheme and host, as https://app.example")
+    scheme, host, port = match.groups()
+    return f"{scheme}://{host}" + (f":{port}" if port and port != _USUAL_PORTS.get(scheme) else "")
+
+
 def _whole(least: int) -> Callable[[str], int]:
     def convert(text: str) -> int:
         with contextlib.suppress(ValueError):
@@ -105,6 +136,6 @@ def _seconds(text: str) -> float:
 
 def _positive(text: str, unit: str) -> float:
     with contextlib.suppress(ValueError):
-        if 0 < float(text) < float("inf"):
+        if 0 < float(text) <= _MOST:
             return float(text)
-    raise argparse.ArgumentTypeError(f"{text!r}: give {unit}, more than 0")
+    raise argparse.ArgumentTypeError(f"{text!r}: give {unit}, more than 0, up to {_MOST:,}")

@@ -115,12 +115,13 @@ def _three_chunks(content: bytes) -> Container | None:
     end = 41 + int.from_bytes(content[33:37])
     if content[end + 4 :] != _PNG_END:
         return None
-    header, pixels = content[12:29], content[37:end]
+    view = memoryview(content)  # pixels may be many
+    header, pixels = view[12:29], view[37:end]
     if zlib.crc32(header) != int.from_bytes(content[29:33]):
         return None
     if zlib.crc32(pixels) != int.from_bytes(content[end : end + 4]):
         return None
-    return Container(content, 1, 1, _plain_pixels(header[4:], pixels[4:]))
+    return Container(content, 1, 1, _plain_pixels(header[4:], content[41:end]))
 
 
 def _walked_png(content: bytes) -> Container:

@@ -25,6 +25,14 @@ SEVERAL: Judgement = (
 )
 
 
+_DIGITS = frozenset("0123456789")
+
+
+def digit_of(class_name: str | None) -> int | None:
+    """Return a class as a number where it is one digit, else None."""
+    return int(class_name) if class_name in _DIGITS else None
+
+
 def familiarity(probabilities: np.ndarray, temperature: float) -> np.ndarray:
     """Return how much images look like anything that a model has learned.
 

@@ -21,7 +21,7 @@ from digitflow.images.normalising import NormalisedImage, normalise, normalise_b
 from digitflow.images.reading import ReadImage, decode_image, read_content
 from digitflow.images.segmenting import find_digits
 from digitflow.models.bundle import IMAGE_SIZE, Bundle, load_bundle
-from digitflow.models.judging import BLANK, SEVERAL, TOUCHING, familiarity, judge
+from digitflow.models.judging import BLANK, SEVERAL, TOUCHING, digit_of, familiarity, judge
 from digitflow.models.predictor import Predictor
 from digitflow.scoring.plan import Found, Shard
 from digitflow.scoring.stopwatch import Stopwatch, make_stopwatch
@@ -30,7 +30,6 @@ from digitflow.scoring.table import Row, table_of, write_part
 #: Pictures of 28×28 that are normalised together: as many as the processor's cache holds.
 BLOCK_IMAGES = 128
 
-_DIGITS = frozenset("0123456789")
 _INT64_MAX = 2**63 - 1
 _Result = TypeVar("_Result")
 
@@ -307,7 +306,7 @@ def _boxes(images: np.ndarray) -> np.ndarray:
 
 def _classify(rows: Sequence[Row], probabilities: np.ndarray, bundle: Bundle) -> None:
     """Write into each row what the model says of its image."""
-    digits = [int(name) if name in _DIGITS else None for name in bundle.class_names]
+    digits = [digit_of(name) for name in bundle.class_names]
     best = probabilities.argmax(axis=1).tolist()
     confidences = probabilities.max(axis=1).tolist()
     familiar = familiarity(probabilities, bundle.temperature).tolist()

@@ -19,6 +19,8 @@ from pathlib import Path
 from digitflow.errors import DigitflowError
 from digitflow.scoring.plan import Shard
 from digitflow.scoring.shard import ShardOptions, ShardSummary, score_shard
+from digitflow.settings import ONE_THREAD
+from digitflow.signals import signals_held
 
 #: Shards that this process scores alone, ten thousand small images: to start others for them costs
 #: more than it saves.
@@ -29,9 +31,6 @@ _ALONE_SECONDS = 2.0
 
 #: Shards planned ahead for each worker: enough to know early how many files there are.
 _AHEAD = 32
-
-#: For every numerical library, as more threads in a worker only get in each other's way.
-_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 #: How often a worker looks whether the run still lives.
 _WATCH_SECONDS = 0.5
@@ -93,11 +92,11 @@ def _scored_in_processes(job: Job, shards: Iterator[Shard]) -> Generator[ShardSu
 
     with _tracker_silent():  # it starts with the executor
         executor = ProcessPoolExecutor(
-            job.workers, initializer=_end_with, initargs=(os.getpid(),), env=_ONE_THREAD
+            job.workers, initializer=_end_with, initargs=(os.getpid(),), env=ONE_THREAD
         )
     running: set[Future[ShardSummary]] = set()
     try:
-        with _signals_held():  # the workers start with the first shard
+        with signals_held():  # the workers start with the first shard
             running.update(executor.submit(job.score, shard) for shard in islice(shards, 1))
         while running:
             more = islice(shards, _AHEAD * job.workers - len(running))
@@ -118,20 +117,6 @@ def _scored_in_processes(job: Job, shards: Iterator[Shard]) -> Generator[ShardSu
                 with suppress(ProcessLookupError):
                     os.kill(process, signal.SIGKILL)
         executor.shutdown()
-
-
-@contextmanager
-def _signals_held() -> Iterator[None]:
-    """Hold SIGINT and SIGTERM back; processes started meanwhile never get them.
-
-    A terminal or a service manager sends them to all processes of a run, but the run alone answers,
-    and ends the others: should they die first, it would take that for a failure.
-    """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

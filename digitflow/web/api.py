@@ -5,12 +5,13 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import TypeVar
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from starlette.routing import Route
 
 import digitflow
-from digitflow.errors import OutputError
+from digitflow.errors import ImageError, OutputError
 from digitflow.web import guards, openapi
 from digitflow.web.answers import (
     BatchPrediction,
@@ -19,8 +20,8 @@ from digitflow.web.answers import (
     ModelList,
     Prediction,
     Stored,
-    json_bytes,
 )
+from digitflow.web.describing import json_bytes
 from digitflow.web.feedback import StoreFullError
 from digitflow.web.metrics import CONTENT_TYPE, MeasuringMiddleware
 from digitflow.web.options import ServerOptions
@@ -40,6 +41,8 @@ from digitflow.web.service import Service
 from digitflow.web.uploads import read_correction, read_image, read_images
 
 _logger = logging.getLogger(__name__)
+
+_Result = TypeVar("_Result")
 
 _router = APIRouter(generate_unique_id_function=lambda route: route.name)
 
@@ -62,6 +65,7 @@ def create_app(options: ServerOptions) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await service.warm_up()
         yield
         await service.close()
 
@@ -71,6 +75,8 @@ def create_app(options: ServerOptions) -> FastAPI:
         version=digitflow.__version__,
         docs_url=None,
         redoc_url=None,
+        # Behind a proxy its redirects would lead to the wrong address.
+        redirect_slashes=False,
         lifespan=lifespan,
     )
     app.state.service, app.state.pool = service, service.pool
@@ -98,9 +104,8 @@ async def predict(
     upload = await read_image(request)
     served = await service.models.get(model or service.default_model)
     options = ReadingOptions(multi, explain, top)
-    call = partial(predict_one, served, upload, options, service.metrics)
-    (answer,) = await service.pool.run([call], request)
-    return _json(answer)
+    (said,) = await service.read(predict_one, served, [upload], options, request)
+    return _json(_readable(said).content)
 
 
 @_router.post(
@@ -115,12 +120,14 @@ async def predict_batch(
     uploads = await read_images(request, service.options.max_files)
     served = await service.models.get(model or service.default_model)
     options = ReadingOptions(multi, top=top)
-    calls = [
-        partial(predict_one_of_several, served, upload, options, service.metrics)
-        for upload in uploads
+    read = await service.read(predict_one_of_several, served, uploads, options, request)
+    results = [
+        json_bytes({"name": upload.name, "error": {"reason": said.reason, "message": said.message}})
+        if isinstance(said, ImageError)
+        else said.content
+        for upload, said in zip(uploads, read, strict=True)
     ]
-    results = await service.pool.run(calls, request)
-    head = {**name_model(served), "milliseconds": milliseconds_since(start)}
+    head = {**name_model(served.bundle), "milliseconds": milliseconds_since(start)}
     return _json(b'%s,"results":[%s]}' % (json_bytes(head)[:-1], b",".join(results)))
 
 
@@ -155,17 +162,20 @@ async def store_feedback(request: Request, model: Model = None) -> Response:
         raise ProblemError(404, "this server stores no images; --feedback does", "feedback-off")
     served = await service.models.get(model or service.default_model)
     correction = await read_correction(request, served.bundle.class_names)
-    call = partial(store_corrected, service.feedback, correction)
+    call = partial(
+        store_corrected, service.feedback, correction.upload, correction.label, correction.notes
+    )
     try:
-        (name,) = await service.pool.run([call], request)
+        (name,) = await service.pool.slow.run([call], request)
     except StoreFullError as error:
         raise ProblemError(507, "the store of corrected images is full", "store-full") from error
     except OutputError as error:
         _logger.error("%s", error)  # it tells of paths, which are nobody's business
         detail = "the image cannot be stored; the server's log says why"
         raise ProblemError(507, detail, "store") from error
+    stored = {"stored": _readable(name)}
     service.metrics.feedback.inc()
-    return _json(json_bytes({"stored": name}), 201)
+    return _json(json_bytes(stored), 201)
 
 
 @_router.get("/livez", response_model=Health)
@@ -195,6 +205,13 @@ async def _send_page_file(request: Request) -> Response:
 def _service_of(request: Request) -> Service:
     service: Service = request.app.state.service
     return service
+
+
+def _readable(result: _Result | ImageError) -> _Result:
+    """Return what was read of an image, if it could be."""
+    if isinstance(result, ImageError):
+        raise ProblemError(422, result.message, "image", result.reason)
+    return result
 
 
 def _json(content: bytes, status: int = 200) -> Response:

@@ -13,7 +13,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from digitflow.web.guards import complete_headers
+from digitflow.web.answering import complete_headers
 from digitflow.web.logs import log_answer
 from digitflow.web.options import ServerOptions
 from digitflow.web.problems import ProblemError
@@ -185,7 +185,7 @@ class BoundedProtocol(H11Protocol):
             cycle.message_event.set()
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             request_id = request_id or secrets.token_hex(8)
-            self._send(problem, request_id)
+            self._send(problem, request_id, under_way and cycle.scope["method"] == "HEAD")
             if under_way:
                 cycle.scope["state"]["refused"] = problem.status  # for the log
             else:
@@ -197,14 +197,14 @@ class BoundedProtocol(H11Protocol):
                 )
         self.transport.close()
 
-    def _send(self, problem: ProblemError, request_id: str) -> None:
+    def _send(self, problem: ProblemError, request_id: str, head_only: bool) -> None:
         response = problem.response(request_id)
         complete_headers(response.headers, request_id)
         headers = [*self.server_state.default_headers, *response.raw_headers, _CLOSE]
         reason = STATUS_PHRASES[problem.status]
         for event in (
             h11.Response(status_code=problem.status, headers=headers, reason=reason),
-            h11.Data(data=bytes(response.body)),
+            h11.Data(data=b"" if head_only else bytes(response.body)),
             h11.EndOfMessage(),
         ):
             self.transport.write(self.conn.send(event) or b"")

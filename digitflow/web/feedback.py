@@ -53,8 +53,7 @@ class FeedbackStore:
         self._size_note = folder / ".size"
         with as_output_error(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            self._lock = FileLock(folder / ".lock")
-            with self._lock:
+            with self._locked():
                 self._sweep()
                 self._note_size(self._count_size())
 
@@ -82,7 +81,7 @@ class FeedbackStore:
         digest = hashlib.sha256(b"%d %d " % pixels.shape + pixels.tobytes())
         name = f"{digest.hexdigest()}.png"
         content = _png(pixels, notes)
-        with as_output_error(self._folder), self._lock:
+        with as_output_error(self._folder), self._locked():
             path = self._folder / label / name
             before = next(self._folder.glob(f"*/{name}"), None)
             if before is None:
@@ -90,6 +89,10 @@ class FeedbackStore:
             elif before != path:
                 _move(before, path)
         return name
+
+    def _locked(self) -> FileLock:
+        # A new one each time, as no process can hand its locks to another.
+        return FileLock(self._folder / ".lock")
 
     def _write(self, path: Path, content: bytes) -> None:
         size = self._noted_size() + _whole_blocks(len(content))

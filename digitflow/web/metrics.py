@@ -14,7 +14,6 @@ from prometheus_client import (
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from digitflow.models.reader import Reading
 from digitflow.web.readers import ReaderPool
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
@@ -58,14 +57,18 @@ class Metrics:
             "digitflow_feedback_images", "Corrected images stored.", registry=self.registry
         )
         places = Gauge(
-            "digitflow_images_in_work", "Images waiting or being read.", registry=self.registry
+            "digitflow_images_in_work",
+            "Images waiting or being read: small ones (quick), and all else (slow).",
+            ["lane"],
+            registry=self.registry,
         )
-        places.set_function(lambda: pool.n_taken)
+        places.labels("quick").set_function(lambda: pool.quick.n_taken)
+        places.labels("slow").set_function(lambda: pool.slow.n_taken)
 
-    def count_digits(self, readings: Iterable[Reading]) -> None:
-        """Count what was read in an image."""
-        for reading in readings:
-            self.digits.labels(reading.status, reading.reason or "").inc()
+    def count_digits(self, judged: Iterable[tuple[str, str | None]]) -> None:
+        """Count the digits of an image, each by its status and reason."""
+        for status, reason in judged:
+            self.digits.labels(status, reason or "").inc()
 
     def count_fault(self, reason: str) -> None:
         """Count an image that could not be read."""

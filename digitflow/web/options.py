@@ -23,8 +23,8 @@ class ServerOptions:
     no_auth: bool = False  # serve other addresses than loopback without a token
     allowed_hosts: tuple[str, ...] = ()  # more names by which clients may call the server
     allowed_origins: tuple[str, ...] = ()  # of pages elsewhere that may use the API
-    workers: int = 0  # threads that read images; 0 is the number of usable cores, at most 4
-    queue: int = 64  # images that may wait for a thread
+    workers: int = 0  # processes that read large images; 0: as many as usable cores, at most 4
+    queue: int = 64  # images that may wait in each lane
     max_body: int = 20 * 2**20  # bytes of a request
     max_files: int = 32  # images in a batch
     connections: int = 512  # open at once; beyond them, only health is answered

@@ -16,12 +16,16 @@ def _check_model(name: str | None) -> str | None:
 
 
 def _as_bool(word: object) -> object:
+    if isinstance(word, bool):  # a default, which FastAPI before 0.150 checks as well
+        return word
     if word not in ("true", "false"):
         raise ValueError("give true or false")
     return word == "true"
 
 
 def _as_number(word: object) -> object:
+    if isinstance(word, int):  # a default, as above
+        return word
     # Pydantic would take " 3", "3.0" and "1_0" as well.
     if not (isinstance(word, str) and word.isascii() and word.isdecimal()):
         raise ValueError("give a whole number")

@@ -1,24 +1,41 @@
-"""From an uploaded image to its answer in JSON: what the threads of the pool do."""
+"""From an uploaded image to its answer in JSON: what the processes that read do.
 
-import logging
+They know nothing of the web: this imports neither FastAPI nor what stands on it.
+"""
+
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from digitflow.errors import DigitflowError, ImageError
+from digitflow.errors import ImageError
 from digitflow.images.normalising import normalise
 from digitflow.images.reading import decode_image
+from digitflow.models.bundle import Bundle, load_bundle
 from digitflow.models.judging import BLANK
-from digitflow.web.answers import describe_image, json_bytes
+from digitflow.models.predictor import Predictor
+from digitflow.models.reader import DigitReader
+from digitflow.web.describing import describe_image, json_bytes
 from digitflow.web.feedback import FeedbackStore
-from digitflow.web.metrics import Metrics
-from digitflow.web.problems import ProblemError
-from digitflow.web.served_models import ServedModel
-from digitflow.web.uploads import Correction, Upload
 
-_logger = logging.getLogger(__name__)
+#: So many models are kept ready; each takes some megabytes.
+MOST_MODELS = 8
+
+
+class Upload(NamedTuple):
+    """An image file as a client sent it."""
+
+    name: str  # what messages call it
+    content: bytes
+
+
+class ModelPlace(NamedTuple):
+    """Where a model lies, and which it was when it was looked at."""
+
+    folder: Path
+    model_id: str
 
 
 @dataclass(frozen=True)
@@ -30,62 +47,60 @@ class ReadingOptions:
     top: int = 3  # how many classes are listed as the most probable
 
 
-def predict_one(
-    served: ServedModel, upload: Upload, options: ReadingOptions, metrics: Metrics
-) -> bytes:
+class Said(NamedTuple):
+    """What an image says."""
+
+    content: bytes  # JSON
+    judged: tuple[tuple[str, str | None], ...]  # each digit's status and reason, to be counted
+
+
+def prepare(place: ModelPlace) -> None:
+    """Load a model before its first image comes."""
+    _ready(place)
+
+
+def predict_one(place: ModelPlace, upload: Upload, options: ReadingOptions) -> Said:
     """Return what is said of an image.
 
     Raises
     ------
-    ProblemError
+    ImageError
         If it cannot be read.
+    BundleError
+        If the model can no longer be loaded.
     """
     start = time.perf_counter()
-    try:
-        answer = _describe(served, upload, options, metrics)
-    except ImageError as error:
-        raise _unreadable(error) from error
-    spent = {"milliseconds": milliseconds_since(start)}
-    return json_bytes({**name_model(served), **answer, **spent})
+    answer = _describe(place, upload, options)
+    bundle = _ready(place).bundle
+    return _said({**name_model(bundle), **answer, "milliseconds": milliseconds_since(start)})
 
 
-def predict_one_of_several(
-    served: ServedModel, upload: Upload, options: ReadingOptions, metrics: Metrics
-) -> bytes:
-    """Return what is said of an image, or why it cannot be read: the others still are."""
-    try:
-        answer = _describe(served, upload, options, metrics)
-    except ImageError as error:
-        answer = {"error": {"reason": error.reason, "message": error.message}}
-    return json_bytes({"name": upload.name, **answer})
+def predict_one_of_several(place: ModelPlace, upload: Upload, options: ReadingOptions) -> Said:
+    """Return what is said of one image of a batch, and raise as `predict_one`."""
+    return _said({"name": upload.name, **_describe(place, upload, options)})
 
 
-def store_corrected(store: FeedbackStore, correction: Correction) -> str:
+def store_corrected(
+    store: FeedbackStore, upload: Upload, label: str, notes: Mapping[str, str]
+) -> str:
     """Store an image under its right label, and return the file's name.
 
     Raises
     ------
-    ProblemError
+    ImageError
         If it cannot be read, or shows nothing.
     OutputError
         If it cannot be stored.
     """
-    upload = correction.upload
-    try:
-        with _faults_as_image_errors():
-            pixels = decode_image(upload.content, upload.name).pixels
-            is_blank = normalise(pixels).blank
-    except ImageError as error:
-        raise _unreadable(error) from error
-    if is_blank:  # `load_dataset` would refuse the whole folder
+    pixels = decode_image(upload.content, upload.name).pixels
+    if normalise(pixels).blank:  # `load_dataset` would refuse the whole folder
         _, reason, message = BLANK
-        raise ProblemError(422, f"{upload.name}: {message}", "image", reason)
-    return store.store(pixels, correction.label, correction.notes)
+        raise ImageError(str(reason), f"{upload.name}: {message}")
+    return store.store(pixels, label, notes)
 
 
-def name_model(served: ServedModel) -> dict[str, str]:
+def name_model(bundle: Bundle) -> dict[str, str]:
     """Return by what an answer names its model."""
-    bundle = served.bundle
     return {"model": bundle.name, "version": bundle.version, "model_id": bundle.model_id}
 
 
@@ -94,36 +109,28 @@ def milliseconds_since(start: float) -> float:
     return round(1000 * (time.perf_counter() - start), 3)
 
 
-def _describe(
-    served: ServedModel, upload: Upload, options: ReadingOptions, metrics: Metrics
-) -> dict[str, Any]:
-    try:
-        with served.reader() as reader, _faults_as_image_errors():
-            image = decode_image(upload.content, upload.name)
-            if options.multi:
-                readings = reader.read_all(image, options.explain)
-            else:
-                readings = [reader.read(image, options.explain)]
-    except ImageError as error:
-        metrics.count_fault(error.reason)
-        raise
-    metrics.count_digits(readings)
-    return describe_image(image, readings, served.bundle.class_names, options.top)
+class _ReadyModel(NamedTuple):
+    bundle: Bundle
+    reader: DigitReader
 
 
-@contextmanager
-def _faults_as_image_errors() -> Iterator[None]:
-    """Tell whatever a file provokes as a fault of the file, as scoring does."""
-    try:
-        yield
-    except DigitflowError:
-        raise
-    except Exception as error:
-        _logger.exception("an image provoked an unexpected error")
-        what = " ".join(str(error).split())[:200]
-        message = f"unexpected {type(error).__name__} ({what}); please report this file"
-        raise ImageError("unreadable", message) from error
+@lru_cache(MOST_MODELS)
+def _ready(place: ModelPlace) -> _ReadyModel:
+    """Return a model, loaded with its first image; the place tells when it is another."""
+    bundle = load_bundle(place.folder)
+    return _ReadyModel(bundle, DigitReader(Predictor(bundle, batch_size=1)))
 
 
-def _unreadable(error: ImageError) -> ProblemError:
-    return ProblemError(422, error.message, "image", error.reason)
+def _describe(place: ModelPlace, upload: Upload, options: ReadingOptions) -> dict[str, Any]:
+    model = _ready(place)
+    image = decode_image(upload.content, upload.name)
+    if options.multi:
+        readings = model.reader.read_all(image, options.explain)
+    else:
+        readings = [model.reader.read(image, options.explain)]
+    return describe_image(image, readings, model.bundle.class_names, options.top)
+
+
+def _said(answer: dict[str, Any]) -> Said:
+    judged = tuple((digit["status"], digit["reason"]) for digit in answer["digits"])
+    return Said(json_bytes(answer), judged)

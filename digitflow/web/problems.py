@@ -94,7 +94,7 @@ class ProblemError(Exception):
 
 
 def request_id_of(request: Request) -> str | None:
-    """Return the id that the guards gave to a request."""
+    """Return the id that a request was given (`answering`)."""
     return request.scope.get("state", {}).get("request_id")
 
 

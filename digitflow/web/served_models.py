@@ -5,10 +5,8 @@ import logging
 import re
 import threading
 import time
-from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +14,8 @@ from typing import Any
 from digitflow.errors import BundleError, DigitflowError, UnknownModelError, UsageError
 from digitflow.models.bundle import MANIFEST, Bundle, load_bundle, open_bundle
 from digitflow.models.predictor import Predictor
-from digitflow.models.reader import DigitReader
 from digitflow.models.registry import find_model, list_models
+from digitflow.web.predicting import MOST_MODELS, ModelPlace
 from digitflow.web.problems import ProblemError
 
 #: How often the registry is asked for another version, at most, s.
@@ -25,9 +23,6 @@ CHECK_EVERY = 1.0
 
 #: Names and versions as the registry has them; never a path.
 MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}(@[A-Za-z0-9][A-Za-z0-9._-]{0,99})?")
-
-# So many models are kept ready; each takes some megabytes.
-_MOST_MODELS = 8
 
 _logger = logging.getLogger(__name__)
 
@@ -37,40 +32,32 @@ _Stamp = tuple[Path, int, int, int]
 
 @dataclass
 class ServedModel:
-    """A model that is ready, with a reader for each thread."""
+    """A model that was found to be in order."""
 
     bundle: Bundle
     stamp: _Stamp
-    readers: deque[DigitReader]
     checked_at: float = 0.0  # when the registry was asked last, monotonic s
 
-    @contextmanager
-    def reader(self) -> Iterator[DigitReader]:
-        """Lend a reader to a thread; there are as many as threads."""
-        reader = self.readers.pop()
-        try:
-            yield reader
-        finally:
-            self.readers.append(reader)
+    @property
+    def place(self) -> ModelPlace:
+        """Return where the processes that read find it."""
+        return ModelPlace(self.bundle.folder, self.bundle.model_id)
 
 
 class ServedModels:
-    """The models that are ready, by the names under which clients ask for them.
+    """The models that are in order, by the names under which clients ask for them.
 
     A name's version is looked up in the registry about once a second, beside the requests: they
-    are served by the version before until the next one is loaded and its golden predictions are
-    right. A version that fails is logged, and the one before stays.
+    are served by the version before until the next one's files and golden predictions are found to
+    be right. A version that fails is logged, and the one before stays.
 
     Parameters
     ----------
-    n_readers : int
-        How many threads read at once.
     check_every : float
         How often the registry is asked, s.
     """
 
-    def __init__(self, n_readers: int, check_every: float = CHECK_EVERY) -> None:
-        self._n_readers = n_readers
+    def __init__(self, check_every: float = CHECK_EVERY) -> None:
         self._check_every = check_every
         self._served: dict[str, ServedModel] = {}
         self._looking: dict[str, Future[ServedModel]] = {}
@@ -95,7 +82,7 @@ class ServedModels:
             served = before
         served.checked_at = time.monotonic()
         self._served[name] = served
-        while len(self._served) > _MOST_MODELS:
+        while len(self._served) > MOST_MODELS:
             self._served.pop(next(iter(self._served)))
         return served
 
@@ -124,12 +111,7 @@ class ServedModels:
             detail = f"model {name!r} is not known; GET /v1/models lists those that are"
             raise ProblemError(404, detail, "unknown-model") from error
         except (BundleError, UsageError) as error:
-            # Its message tells where models lie, which is nobody's business.
-            _logger.error("%s: cannot be loaded: %s", name, error)
-            detail = f"model {name!r} cannot be loaded; the server's log says why"
-            raise ProblemError(
-                503, detail, "broken-model", headers={"Retry-After": "60"}
-            ) from error
+            raise broken_model(name, error) from error
 
     def close(self) -> None:
         """End the thread that loads."""
@@ -152,9 +134,17 @@ class ServedModels:
         if before is not None and before.stamp == stamp:
             return before
         bundle = load_bundle(folder)
-        readers = [DigitReader(Predictor(bundle, batch_size=1)) for _ in range(self._n_readers)]
+        Predictor(bundle, batch_size=1)  # checks the golden predictions
         _logger.info("%s: serving %s@%s (%s)", name, bundle.name, bundle.version, bundle.model_id)
-        return ServedModel(bundle, stamp, deque(readers))
+        return ServedModel(bundle, stamp)
+
+
+def broken_model(name: str, error: DigitflowError) -> ProblemError:
+    """Log why a model cannot be loaded, and return what clients are told."""
+    # The message tells where models lie, which is nobody's business.
+    _logger.error("%s: cannot be loaded: %s", name, error)
+    detail = f"model {name!r} cannot be loaded; the server's log says why"
+    return ProblemError(503, detail, "broken-model", headers={"Retry-After": "60"})
 
 
 def _stamp_of(folder: Path) -> _Stamp:

@@ -9,6 +9,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from digitflow.web.feedback import can_name_folder
+from digitflow.web.predicting import Upload
 from digitflow.web.problems import ProblemError
 
 _MULTIPART = "multipart/form-data"
@@ -23,13 +24,6 @@ _NOTES = {
     "predicted": re.compile(r"[^\x00-\x1f\x7f]{0,100}"),
     "model_id": re.compile(r"(?:[0-9a-f]{64})?"),
 }
-
-
-class Upload(NamedTuple):
-    """An image file as a client sent it."""
-
-    name: str  # what messages call it
-    content: bytes
 
 
 class _Form(NamedTuple):
@@ -152,6 +146,11 @@ def _single_file(form: _Form) -> Upload:
 
 
 def _media_type(request: Request) -> str:
+    """Return what the body is; compressed ones, which could become of any size, are refused."""
+    coding = request.headers.get("content-encoding", "identity").strip().lower()
+    if coding != "identity":
+        detail = f"Content-Encoding {coding[:100]!r}: send the body as it is"
+        raise ProblemError(415, detail, "coding")
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 

@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 from browser import CHROMIUM
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-#: A stroke is a list of points: shares of the paper's side, y downward.
-Strokes = Sequence[Sequence[tuple[float, float]]]
+#: A list of points: shares of the paper's side, y downward.
+Stroke = Sequence[tuple[float, float]]
+Strokes = Sequence[Stroke]
 
 _DEADLINE = 15_000  # ms that anything on the page may take
 
@@ -59,10 +60,15 @@ class Visit:
         """Return a part of the page by its CSS selector."""
         return self.page.locator(selector)
 
+    def press(self, point: tuple[float, float]) -> None:
+        """Press the mouse on the paper."""
+        self.page.mouse.move(*self._on_paper([point])[0])
+        self.page.mouse.down()
+
     def draw(self, strokes: Strokes) -> None:
         """Draw with the mouse."""
         for stroke in strokes:
-            points = [self._on_paper(point) for point in stroke]
+            points = self._on_paper(stroke)
             self.page.mouse.move(*points[0])
             self.page.mouse.down()
             for point in points[1:]:
@@ -74,15 +80,15 @@ class Visit:
         device = self.context.new_cdp_session(self.page)
         for stroke in strokes:
             kind = "touchStart"
-            for x, y in map(self._on_paper, stroke):
+            for x, y in self._on_paper(stroke):
                 points = [{"x": x, "y": y}]
                 device.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
                 kind = "touchMove"
             device.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
 
-    def _on_paper(self, point: tuple[float, float]) -> tuple[float, float]:
+    def _on_paper(self, points: Stroke) -> list[tuple[float, float]]:
         box = self["#drawing"].bounding_box()
-        return box["x"] + point[0] * box["width"], box["y"] + point[1] * box["height"]
+        return [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
 
     def give(self, *files: Path) -> None:
         """Choose files, as from the dialog."""

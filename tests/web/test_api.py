@@ -1,10 +1,8 @@
 """The REST API: what it says of images is what the scored table says, and it never fails."""
 
-import asyncio
 import base64
 import csv
 import io
-import threading
 from collections.abc import Iterator
 from operator import itemgetter
 from pathlib import Path
@@ -14,15 +12,14 @@ import httpx
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from asked import PATIENCE, SEVEN, app_of, ask, ask_batch, ask_raw, blank, encoded, several
-from fastapi import FastAPI, Request
+from asked import SEVEN, app_of, ask, ask_batch, ask_raw, blank, encoded, several
+from fastapi import FastAPI
+from odd_calls import fail
 from PIL import Image
-from starlette.requests import ClientDisconnect
 
 from digitflow import score_folder
 from digitflow.web.answers import BatchPrediction, Manifest, ModelList, Prediction
 from digitflow.web.problems import ProblemDocument
-from digitflow.web.readers import ReaderPool
 
 
 @pytest.fixture(scope="module")
@@ -222,6 +219,8 @@ def test_a_batch_has_a_limit():
     ("method", "target", "request_of", "status", "detail"),
     [
         ("GET", "/nothing", {}, 404, "/openapi.json"),
+        ("GET", "/v1/models/", {}, 404, "/openapi.json"),
+        ("GET", "/page.js/", {}, 404, "/openapi.json"),
         ("GET", "/v1/predict", {}, 405, "/openapi.json"),
         ("POST", "/v1/predict", {}, 415, "no content type"),
         ("POST", "/v1/predict", {"data": {"a": "b"}}, 415, "multipart/form-data"),
@@ -245,6 +244,14 @@ def test_every_refusal_is_a_problem_document(
 
     check_problem(answer, status, detail)
     assert ("allow" in answer.headers) == (status == 405)
+
+
+@pytest.mark.parametrize("endpoint", ["predict", "predict/batch"])
+def test_compressed_bodies_are_refused(app: FastAPI, endpoint: str):
+    headers = {"content-type": "image/png", "content-encoding": "gzip"}
+    answer = ask(app, "POST", f"/v1/{endpoint}", content=b"x", headers=headers)
+
+    check_problem(answer, 415, "'gzip'")
 
 
 def test_an_unreadable_image_comes_with_the_reason_of_the_table(app: FastAPI):
@@ -272,66 +279,13 @@ def test_a_bad_form_is_refused(app: FastAPI, body: bytes):
 
 
 def test_an_unexpected_error_of_an_image_is_told_as_in_the_table(
-    app: FastAPI, monkeypatch: pytest.MonkeyPatch
+    app: FastAPI, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
-    def fail(*_: object) -> None:
-        raise RuntimeError("of a kind\nnobody thought of")
-
-    monkeypatch.setattr("digitflow.web.predicting.decode_image", fail)
+    monkeypatch.setattr("digitflow.web.api.predict_one", fail)
     document = check_problem(ask_raw(app, blank()), 422, "of a kind nobody thought of")
 
     assert document["reason"] == "unreadable"
-
-
-# Queue
-
-
-def test_a_full_queue_says_so_and_is_free_again():
-    reading, go_on = threading.Event(), threading.Event()
-    answers: list[httpx.Response] = []
-
-    with app_of(workers=1, queue=2, max_files=2) as app:
-        service = app.state.service
-        service.pool._executor.submit(lambda: (reading.set(), go_on.wait(PATIENCE)))
-        reading.wait(PATIENCE)
-        files = {"a.png": SEVEN.read_bytes(), "b.png": SEVEN.read_bytes()}
-        waiting = threading.Thread(target=lambda: answers.append(ask_batch(app, files)))
-        waiting.start()
-        while service.pool.n_taken < 2:
-            pass
-        refused = ask_batch(app, files)
-        go_on.set()
-        waiting.join(PATIENCE)
-
-        check_problem(refused, 429, "try again")
-        assert refused.headers["retry-after"] == "1"
-        assert [answer.status_code for answer in answers] == [200]
-        assert ask_batch(app, files).status_code == 200
-        assert service.pool.n_taken == 0
-
-
-def test_a_client_that_leaves_leaves_no_place_taken():
-    busy, go_on, read = threading.Event(), threading.Event(), []
-
-    with app_of(workers=1) as app:
-        service = app.state.service
-        service.pool._executor.submit(lambda: (busy.set(), go_on.wait(PATIENCE)))
-        busy.wait(PATIENCE)
-        asyncio.run(_leave_while_waiting(service.pool, read))
-        assert service.pool.n_taken == 0
-        go_on.set()
-        assert ask_raw(app, SEVEN.read_bytes()).status_code == 200
-
-    assert read == []
-
-
-async def _leave_while_waiting(pool: ReaderPool, read: list[int]) -> None:
-    async def receive() -> dict[str, str]:
-        return {"type": "http.disconnect"}
-
-    request = Request({"type": "http"}, receive)
-    with pytest.raises(ClientDisconnect):
-        await pool.run([lambda: read.append(1)] * 3, request)
+    assert 'raise RuntimeError("of a kind' in caplog.text
 
 
 # Models

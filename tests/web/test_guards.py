@@ -82,6 +82,11 @@ def test_every_answer_has_the_headers_of_all(path: str):
     assert "unsafe" not in policy
 
 
+@pytest.mark.parametrize(("path", "status"), [("/livez", 200), ("/nowhere", 404), ("/size", 405)])
+def test_head_is_answered_as_get_is(path: str, status: int):
+    assert ask_of()(path, "HEAD").status_code == ask_of()(path).status_code == status
+
+
 def test_an_error_is_told_without_what_it_says(caplog: pytest.LogCaptureFixture):
     answer = ask_of()("/fails", headers={"X-Request-ID": "my-id"})
 

@@ -39,6 +39,6 @@ def test_requests_and_digits_are_counted():
     digits = {key[1:]: value for key, value in found.items() if key[0].endswith("digits_total")}
     assert digits == {("", "ok"): 4, ("unsupported_format", "error"): 2}
     assert found["digitflow_request_seconds_count", "/v1/predict"] == 3
-    assert found["digitflow_images_in_work",] == 0
+    assert found["digitflow_images_in_work", "slow"] == 0
     assert found["process_open_fds",] > 0
     assert ("digitflow_requests_total", "POST", "/v1/predict", "200") not in of_other

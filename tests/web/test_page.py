@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from browser import CHROMIUM
 from PIL import Image, ImageDraw
 from served import Served, serving
+from support import change_manifest
 from web.written_digits import HOUSE, WRITTEN, moved
 
 pytest.importorskip("playwright", reason="needs Playwright: pip install -e '.[test]'")
@@ -88,25 +90,30 @@ def test_each_digit_is_read_as_it_is_drawn(visit: Visit, digit: int):
 
 def test_the_answer_changes_while_a_stroke_is_drawn(visit: Visit):
     for x, y in [(0.3, 0.22), (0.5, 0.22), (0.7, 0.21), (0.59, 0.45), (0.48, 0.82)]:
-        visit.page.mouse.move(*visit._on_paper((x, y)))
-        visit.page.mouse.down()
+        visit.press((x, y))
     visit.wait_for("#sentence", "Most likely")
     visit.page.mouse.up()
     assert visit.read() == ("ok", "7")
 
 
-def test_an_answer_that_comes_too_late_is_not_shown(visit: Visit):
-    late: list[Route] = []
+def hold_first_question(visit: Visit) -> list[Route]:
+    """Hold the first question of a page back, and return where it is then found."""
+    held: list[Route] = []
 
     def hold_first(route: Route) -> None:
-        if late:
+        if held:
             route.continue_()
         else:
-            late.append(route)
+            held.append(route)
 
     visit.page.route("**/v1/predict?*", hold_first)
+    return held
+
+
+def test_an_answer_that_comes_too_late_is_not_shown(visit: Visit):
+    late = hold_first_question(visit)
     with visit.page.expect_request("**/v1/predict?*"):
-        visit.page.mouse.click(*visit._on_paper((0.5, 0.5)))  # a dot
+        visit.draw([[(0.5, 0.5)]])  # a dot
     visit.page.keyboard.press("Delete")
     visit.draw(SEVEN)
     assert visit.read() == ("ok", "7")
@@ -115,6 +122,22 @@ def test_an_answer_that_comes_too_late_is_not_shown(visit: Visit):
     late[0].fulfill(json=answered.value.json() | {"digits": []})  # would be an error, if taken
     visit.page.evaluate("fetch('livez').then((alive) => alive.json())")
     assert visit.read() == ("ok", "7")
+
+
+def test_an_answer_about_an_earlier_drawing_is_not_shown(visit: Visit):
+    held = hold_first_question(visit)
+    visit.page.clock.install()
+    visit.page.clock.pause_at(time.time() + 3600)
+    with visit.page.expect_request("**/v1/predict?*explain=true*"):
+        visit.draw(SEVEN[:1])
+        visit.page.clock.run_for(1000)
+    visit.draw(SEVEN[1:])
+    held[0].fulfill(json={"digits": []})  # would be an error, if taken
+    visit.page.evaluate("fetch('livez').then((alive) => alive.json())")
+    expect(visit["#answer"]).to_have_attribute("aria-busy", "true")
+    expect(visit["#headline"]).to_have_text("Nothing yet")
+    visit.page.clock.run_for(1000)
+    visit.wait_for("#headline", "It is a 7")
 
 
 def test_bars_words_and_reasons_of_an_answer(visit: Visit):
@@ -167,6 +190,15 @@ def test_not_a_digit_and_unsure_are_said(visit: Visit):
     visit.picture("not-a-digit")
     visit["[data-example='unsure.png']"].click()
     visit.wait_for("#headline", "Unsure, perhaps a 7")
+
+
+def test_a_blank_picture_is_said_and_nothing_can_be_wrong_about_it(visit: Visit, tmp_path: Path):
+    Image.new("L", (60, 80), 240).save(tmp_path / "blank.png")
+    visit.give(tmp_path / "blank.png")
+    visit.wait_for("#headline", "Blank")
+    expect(visit["#why"]).to_be_visible()
+    expect(visit["#glow-note"]).to_be_hidden()
+    expect(visit["#feedback"]).to_be_hidden()
 
 
 def test_two_digits_read_as_one_point_to_the_switch(visit: Visit):
@@ -257,7 +289,7 @@ def test_a_pasted_picture(visitor: Visitor):
     visit.wait_for("#notice", "That held no picture")
 
 
-def test_dropped_pictures_are_read_in_one_request(visit: Visit, repository: Path, tmp_path: Path):
+def test_dropped_pictures_are_read_in_few_requests(visit: Visit, repository: Path, tmp_path: Path):
     for name in ("seven.png", "chalk.png", "star.png"):
         shutil.copy(examples(repository) / name, tmp_path)
     (tmp_path / "notes.png").write_text("no picture")
@@ -282,7 +314,12 @@ def test_dropped_pictures_are_read_in_one_request(visit: Visit, repository: Path
     visit.expected.append("422")
     items.nth(1).click()
     visit.wait_for("#headline", "Cannot be read")
-    visit.wait_for("#notice", "This cannot be read as a picture")
+    visit.wait_for("#sentence", "Not a PNG, JPEG")
+    visit.wait_for("#announcement", "Cannot be read. Not a PNG, JPEG")
+    expect(visit["#notice"]).to_be_hidden()  # once is enough
+    visit.give(*[tmp_path / "seven.png"] * 17)  # more than go into one request
+    expect(items).to_have_text([re.compile("^7")] * 17)
+    assert sum("/v1/predict/batch" in request for request in visit.requests) == 4
 
 
 def test_a_still_from_the_camera(visit: Visit):
@@ -350,8 +387,9 @@ def test_keys_alone_are_enough(visit: Visit, repository: Path):
     visit.wait_for("#headline", "Not a digit")
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("size", [{}, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize(
+    ("theme", "size"), [("light", {}), ("dark", PHONE)], ids=["light desktop", "dark phone"]
+)
 def test_axe_finds_nothing(visitor: Visitor, theme: str, size: dict[str, object]):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     options = {
@@ -412,30 +450,27 @@ def test_a_correction_becomes_a_picture_in_its_class_folder(visit: Visit, store:
         assert max(cut.size) < 200  # one digit of five, not the whole picture
 
 
-def test_corrections_are_not_offered_where_none_are_taken(visitor: Visitor, tmp_path: Path):
-    with serving(tmp_path) as server:
-        visit = visitor(server.url)
-        visit.draw(SEVEN)
-        assert visit.read() == ("ok", "7")
-        expect(visit["#feedback"]).to_be_hidden()
-        visit.context.close()
-
-
-def test_a_token_is_asked_for_when_the_server_wants_one(visitor: Visitor, tmp_path: Path):
+def test_a_token_is_asked_for_and_corrections_are_not_offered(visitor: Visitor, tmp_path: Path):
     with serving(tmp_path, DIGITFLOW_TOKEN="a-long-secret-of-ours") as server:
         visit = visitor(server.url)
         visit.expected.append("401")
         expect(visit["#token-form"]).to_be_visible()
+        visit.draw(SEVEN)
+        visit.wait_for("#headline", "No answer")
+        expect(visit["#notice"]).to_be_hidden()  # the form says it, and none was given yet
+        visit["#token"].fill("ein Schlüssel")  # no token of any server
+        visit.page.keyboard.press("Enter")
+        assert visit["#token"].evaluate("token => token.validity.patternMismatch")
         visit["#token"].fill("a-guess")
         visit.page.keyboard.press("Enter")
         visit.wait_for("#notice", "does not know this token")
         visit.picture("token")
-        visit["#token"].fill("a-long-secret-of-ours")
+        visit["#token"].fill("a-long-secret-of-ours ")  # with a space from where it was copied
         visit.page.keyboard.press("Enter")
         expect(visit["#token-form"]).to_be_hidden()
         expect(visit["#notice"]).to_be_hidden()
-        visit.draw(SEVEN)
-        assert visit.read() == ("ok", "7")
+        visit.wait_for("#headline", "It is a 7")
+        expect(visit["#feedback"]).to_be_hidden()  # as this server takes none
         visit.context.close()
 
 
@@ -450,45 +485,87 @@ def test_a_server_that_is_gone_is_said_and_found_again(visitor: Visitor, tmp_pat
     visit["#clear"].click()
     visit.draw(SEVEN)
     with serving(tmp_path, "--port", server.port):
-        expect(visit["#notice"]).to_be_hidden(timeout=15_000)
-        assert visit.read() == ("ok", "7")
+        visit.wait_for("#headline", "It is a 7")
+        expect(visit["#notice"]).to_be_hidden()
         visit.context.close()
 
 
 @pytest.mark.parametrize(
-    ("status", "headers", "words"),
+    ("status", "headers", "where", "words"),
     [
-        (413, {}, "larger than the server takes"),
-        (500, {}, "The server could not do this. It broke. (request r1)"),
-        (429, {"Retry-After": "1"}, "busy. It may be asked again in 1 s"),
-        (503, {}, "not ready. It may be asked again in 2 s"),
+        (413, {}, "#sentence", "larger than the server takes. It broke."),
+        (422, {}, "#sentence", "It broke."),
+        (500, {}, "#notice", "The server could not do this. It broke. (request r1)"),
+        (429, {"Retry-After": "1"}, "#notice", "busy. It may be asked again in 1 s"),
+        (503, {}, "#notice", "not ready. It may be asked again in 2 s"),
     ],
 )
-def test_problems_are_told_in_words(visit: Visit, status: int, headers: dict[str, str], words: str):
-    problem = {"title": "Problem", "status": status, "detail": "It broke", "instance": "r1"}
+def test_problems_are_told_in_words(
+    visit: Visit, status: int, headers: dict[str, str], where: str, words: str
+):
+    problem = {"title": "Problem", "status": status, "detail": "image: it broke", "instance": "r1"}
     visit.expected.append(str(status))
     visit.page.route(
         "**/v1/predict?*", lambda route: route.fulfill(status=status, json=problem, headers=headers)
     )
     visit["[data-example='seven.png']"].click()
-    visit.wait_for("#notice", words)
+    visit.wait_for(where, words)
     visit.page.unroute("**/v1/predict?*")
     if headers:
         visit.wait_for("#headline", "It is a 7")
         expect(visit["#notice"]).to_be_hidden()
 
 
+def test_a_server_that_is_busy_at_first_is_asked_again(visit: Visit):
+    answered: list[Route] = []
+
+    def refuse_first(route: Route) -> None:
+        answered.append(route)
+        if len(answered) > 1:
+            route.continue_()
+        else:
+            route.fulfill(status=503, json={}, headers={"Retry-After": "1"})
+
+    visit.expected.append("503")
+    visit.page.route("**/v1/models", refuse_first)
+    visit.page.reload()
+    visit["[data-example='seven.png']"].click()
+    expect(visit["#feedback"]).to_be_visible()  # which the second answer tells
+    expect(visit["#notice"]).to_be_hidden()
+
+
+WORDS = ["one", "two", "three", "four", "five", "six", "seven", "eight hundred thousand", "ä", "."]
+
+
 def test_models_are_offered_where_there_are_several(
     visitor: Visitor, repository: Path, tmp_path: Path
 ):
-    shutil.copytree(repository / "models" / "mnist" / "pretrained", tmp_path / "mnist" / "other")
-    with serving(tmp_path, DIGITFLOW_MODELS=str(tmp_path)) as server:
-        visit = visitor(server.url)
+    models, store = tmp_path / "models", tmp_path / "store"
+    for version, class_names in {"letters": list("ABCDEFGHIJ"), "words": WORDS}.items():
+        folder = models / "mnist" / version
+        shutil.copytree(repository / "models" / "mnist" / "pretrained", folder)
+        change_manifest(folder, version=version, class_names=class_names)
+    with serving(tmp_path, "--feedback", store, DIGITFLOW_MODELS=str(models)) as server:
+        visit = visitor(server.url, viewport={"width": 320, "height": 640})
         expect(visit["#model-choice"]).to_be_visible()
-        visit["#model"].select_option("mnist@other")
+        visit["#model"].select_option("mnist@letters")
         visit.draw(SEVEN)
-        assert visit.read() == ("ok", "7")
-        assert "model=mnist%40other" in visit.requests[-1]
+        visit.wait_for("#headline", "It is an H")
+        assert "model=mnist%40letters" in visit.requests[-1]
+        visit["#wrong"].click()
+        visit["#right-label"].select_option("B")
+        visit["#correction button"].click()
+        visit.wait_for("#thanks", "Kept")
+        assert [path.parent.name for path in store.glob("*/*.png")] == ["B"]
+
+        visit["#model"].select_option("mnist@words")
+        visit.wait_for("#headline", "It is “eight hundred thousand”")
+        assert visit.page.evaluate("document.documentElement.scrollWidth") == 320
+        overlaps = """bars => bars.some(({ children: [label, track] }) =>
+            label.scrollWidth > label.clientWidth
+            || label.getBoundingClientRect().right > track.getBoundingClientRect().left)"""
+        assert not visit["#bars li"].evaluate_all(overlaps)
+        visit.picture("words")
         visit.context.close()
 
 
@@ -496,6 +573,19 @@ def test_one_model_is_not_to_be_chosen(visit: Visit):
     visit.settle()
     expect(visit["#model-choice"]).to_be_hidden()
     assert visit["#feedback"].is_hidden()
+
+
+def test_the_page_works_under_a_path_of_a_proxy(visit: Visit, server: Served):
+    def hand_on(route: Route) -> None:
+        assert "/digits/" in route.request.url
+        route.fulfill(response=route.fetch(url=route.request.url.replace("/digits/", "/")))
+
+    visit.page.goto("about:blank")  # the page at the root asks for nothing any more
+    visit.page.route(f"{server.url}/**", hand_on)
+    visit.page.goto(f"{server.url}/digits/")
+    visit["[data-example='seven.png']"].click()
+    visit.wait_for("#headline", "It is a 7")
+    expect(visit["#feedback"]).to_be_visible()
 
 
 def test_the_page_holds_to_a_strict_policy(visit: Visit):

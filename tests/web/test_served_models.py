@@ -89,7 +89,7 @@ def test_few_models_are_kept_ready(repository: Path):
     for number in range(10):
         folder = settings.models_folder() / "mnist" / str(number)
         shutil.copytree(repository / "models" / "mnist" / "pretrained", folder)
-    models = ServedModels(1)
+    models = ServedModels()
 
     async def ask_for_all() -> None:
         for number in range(10):

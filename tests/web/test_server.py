@@ -1,8 +1,10 @@
 """`digitflow serve` as its operator meets it: start, refusals, log, signals, load."""
 
 import asyncio
+import io
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -14,13 +16,18 @@ from pathlib import Path
 
 import psutil
 import pytest
+from asked import encoded
+from PIL import Image
 from served import Answer, Served, image_request, read_answer, request, send_raw, serving
+from starlette.types import Receive, Scope, Send
 from support import change_manifest
 
 from digitflow import settings
+from digitflow.cli import main
 from digitflow.models.bundle import load_bundle
 from digitflow.models.promotions import promote
-from digitflow.web.server import listening
+from digitflow.web.options import ServerOptions
+from digitflow.web.server import TakingTurns, listening
 
 TOKEN = "correct-horse-battery-staple"
 PATIENCE = 60  # s
@@ -29,6 +36,16 @@ PATIENCE = 60  # s
 @pytest.fixture
 def seven(repository: Path) -> bytes:
     return (repository / "tests/images/seven.png").read_bytes()
+
+
+@pytest.fixture
+def images(seven: bytes) -> dict[str, bytes]:
+    """Return an image for each lane."""
+    picture = Image.open(io.BytesIO(seven)).convert("L")
+    return {
+        "quick": encoded(picture.resize((28, 28))),
+        "slow": encoded(picture.resize((1000, 1000)), "JPEG"),
+    }
 
 
 def ask(server: Served, content: bytes) -> Answer:
@@ -56,6 +73,48 @@ def test_it_answers_when_it_says_so_and_is_light(tmp_path: Path, seven: bytes):
         assert taken.user + taken.system < 2
         assert "tensorflow" not in maps
         assert "litert" in maps
+
+
+def commands_of(document: Path) -> list[str]:
+    """Return the lines of a document's shell blocks, without their comments."""
+    blocks = re.findall(r"```sh\n(.*?)```", document.read_text(), re.DOTALL)
+    return [line.partition(" #")[0].strip() for block in blocks for line in block.splitlines()]
+
+
+def test_the_documented_requests_are_answered(tmp_path: Path, repository: Path, seven: bytes):
+    if shutil.which("curl") is None:
+        pytest.skip("needs curl")
+    for name in ("photo.jpg", "a.png", "b.png"):
+        (tmp_path / name).write_bytes(seven)
+    asked = [line for line in commands_of(repository / "docs/serving.md") if "curl" in line]
+    assert len(asked) > 2
+
+    with serving(tmp_path) as server:
+        for line in asked:
+            command = line.replace("curl", "curl -sS --fail-with-body", 1)
+            command = command.replace("http://127.0.0.1:8000", server.url)
+            done = subprocess.run(
+                command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=True
+            )
+            answer = json.loads(done.stdout)
+            texts = {each["text"] for each in answer.get("results", [answer])}
+            assert texts == {"7"}, line
+
+
+def test_the_documented_options_are_taken(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr("digitflow.web.server.serve", lambda options, log: None)
+    text = (repository / "docs/serving.md").read_text()
+    blocks = "".join(re.findall(r"```\w+\n(.*?)```", text, re.DOTALL))
+    lines = re.findall(r"digitflow (serve .*?)(?: +#|$)", blocks, re.MULTILINE)
+
+    assert len(lines) > 3
+    assert [main(line.split()) for line in lines] == [0] * len(lines)
+    with pytest.raises(SystemExit):
+        main(["serve", "--help"])
+    options = set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
+    assert options - set(re.findall(r"--[a-z-]+", text)) == {"--help"}
 
 
 def test_two_servers_run_side_by_side_but_not_on_one_port(tmp_path: Path):
@@ -97,13 +156,50 @@ def test_what_cannot_be_served_is_told_in_one_line(words: list[str], token: str 
 
 
 @pytest.mark.parametrize(
-    "words", [["--port", "65536"], ["--port", "x"], ["--drain", "0"], ["--max-body", "nan"]]
+    ("option", "value"),
+    [
+        ("--port", "65536"),
+        ("--port", "x"),
+        ("--drain", "0"),
+        ("--drain", "1e300"),
+        ("--max-body", "nan"),
+        ("--max-body", "1e308"),
+        ("--allowed-origin", "app.example"),
+        ("--allowed-origin", "https://app.example/page"),
+        ("--allowed-origin", "https://me@app.example"),
+        ("--allowed-origin", "https://app.example:x"),
+        ("--allowed-origin", "*"),
+        ("--allowed-host", "https://digits.example"),
+        ("--allowed-host", "digits.example:8000"),
+        ("--allowed-host", "*.example"),
+        ("--allowed-host", ""),
+    ],
 )
-def test_numbers_that_make_no_sense_are_wrong_usage(words: list[str]):
-    done = run_serve(*words)
+def test_values_that_make_no_sense_are_wrong_usage(
+    option: str, value: str, capsys: pytest.CaptureFixture[str]
+):
+    with pytest.raises(SystemExit) as ended:
+        main(["serve", option, value])
 
-    assert done.returncode == 2
-    assert f"argument {words[0]}: '{words[1]}'" in done.stderr
+    assert ended.value.code == 2
+    assert f"argument {option}: '{value}'" in capsys.readouterr().err
+
+
+def test_names_and_origins_are_taken_as_browsers_write_them(monkeypatch: pytest.MonkeyPatch):
+    taken: list[ServerOptions] = []
+    monkeypatch.setattr("digitflow.web.server.serve", lambda options, log: taken.append(options))
+    words = ["serve"]
+    for origin in ("https://App.example:443/", "http://[::1]:80", "http://app.example:443"):
+        words += ["--allowed-origin", origin]
+    for host in ("Digits.example", "büro.example"):
+        words += ["--allowed-host", host]
+
+    assert main(words) == main(["serve"]) == 0
+
+    origins = ("https://app.example", "http://[::1]", "http://app.example:443")
+    assert taken[0].allowed_origins == origins
+    assert taken[0].allowed_hosts == ("digits.example", "xn--bro-hoa.example")
+    assert taken[1] == ServerOptions()
 
 
 def test_another_address_needs_the_token(tmp_path: Path):
@@ -164,6 +260,23 @@ def test_answers_are_sent_without_delay():
         assert listener.proto == socket.IPPROTO_TCP
 
 
+def test_health_does_not_wait_for_many_that_came_before():
+    began = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        began.append(scope["path"])
+
+    async def ask_for_all() -> None:
+        turns = TakingTurns(app)
+        paths = [*(["/v1/predict"] * 100), "/livez"]
+        await asyncio.gather(*(turns({"type": "http", "path": path}, None, None) for path in paths))
+
+    asyncio.run(ask_for_all())
+
+    assert began.index("/livez") < 10
+    assert began.count("/v1/predict") == 100
+
+
 @pytest.mark.parametrize(
     ("number", "exit_code", "said"),
     [(signal.SIGTERM, 143, "terminated\n"), (signal.SIGINT, 130, "interrupted\n")],
@@ -189,6 +302,38 @@ def test_a_client_that_never_ends_does_not_hold_it_up_longer_than_the_drain(tmp_
             began = time.monotonic()
             assert server.stop() == 143
         assert 1 < time.monotonic() - began < 10
+
+
+def test_its_processes_end_with_it_however_it_ends(tmp_path: Path, images: dict[str, bytes]):
+    with serving(tmp_path) as server:
+        assert ask(server, image_request(images["slow"])).status == 200
+        others = psutil.Process(server.process.pid).children(recursive=True)
+        assert len(others) >= 2
+        assert server.stop(signal.SIGKILL) == -signal.SIGKILL
+
+    assert psutil.wait_procs(others, PATIENCE)[1] == []
+
+
+def test_a_process_that_is_killed_costs_no_more_than_its_own_request(
+    tmp_path: Path, images: dict[str, bytes]
+):
+    with serving(tmp_path) as server:
+
+        def kill_all() -> None:
+            for process in psutil.Process(server.process.pid).children():
+                process.kill()
+
+        def are_replaced(answers: list[Answer]) -> bool:
+            statuses = [answer.status for answer in answers]
+            return 503 in statuses and statuses[-5:] == [200] * 5
+
+        answers = under_load(
+            server, image_request(images["slow"], close=False), False, kill_all, are_replaced
+        )
+
+        processes = psutil.Process(server.process.pid).children()
+    assert {answer.status for answer in answers} == {200, 503}
+    assert sum(answer.status == 503 for answer in answers) <= len(processes)
 
 
 async def ask_again_and_again(
@@ -241,11 +386,14 @@ def under_load(
 
 
 @pytest.mark.parametrize("close", [True, False], ids=["close", "keep alive"])
-def test_sigterm_under_load_drops_no_request(tmp_path: Path, seven: bytes, close: bool):
+@pytest.mark.parametrize("lane", ["quick", "slow"])
+def test_sigterm_under_load_drops_no_request(
+    tmp_path: Path, images: dict[str, bytes], lane: str, close: bool
+):
     with serving(tmp_path) as server:
         answers = under_load(
             server,
-            image_request(seven, close=close),
+            image_request(images[lane], close=close),
             close,
             lambda: server.process.send_signal(signal.SIGTERM),
         )
@@ -256,7 +404,10 @@ def test_sigterm_under_load_drops_no_request(tmp_path: Path, seven: bytes, close
     assert len(answers) > 20
 
 
-def test_a_promoted_model_is_picked_up_and_no_request_dropped(tmp_path: Path, seven: bytes):
+@pytest.mark.parametrize("lane", ["quick", "slow"])
+def test_a_promoted_model_is_picked_up_and_no_request_dropped(
+    tmp_path: Path, images: dict[str, bytes], lane: str
+):
     shipped = settings.shipped_models_folder() / "mnist" / settings.PRETRAINED_VERSION
     second = shutil.copytree(shipped, settings.models_folder() / "mnist" / "second")
     change_manifest(second, version="second")
@@ -269,7 +420,7 @@ def test_a_promoted_model_is_picked_up_and_no_request_dropped(tmp_path: Path, se
 
         answers = under_load(
             server,
-            image_request(seven, close=False),
+            image_request(images[lane], close=False),
             False,
             lambda: promote(bundle, "a test"),
             is_picked_up,

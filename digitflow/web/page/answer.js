@@ -10,15 +10,15 @@ const STAGES = {
 };
 
 const HEADLINES = {
-  ok: ({ label }) => `It is ${article(label)} ${label}`,
-  uncertain: ({ label }) => `Unsure, perhaps ${article(label)} ${label}`,
-  rejected: ({ digit }) => (digit === null ? "Not a character" : "Not a digit"),
+  ok: ({ label }) => `It is ${named(label)}`,
+  uncertain: ({ label }) => `Unsure, perhaps ${named(label)}`,
+  rejected: (digit) => ({ digit: "Not a digit", character: "Not a character" }[nounOf(digit)] ?? "None that it knows"),
   blank: () => "Blank",
 };
 
 const REASONS = {
   not_a_digit: ({ label, confidence }) =>
-    `It looks like nothing that the model has learned. The nearest is ${article(label)} ${label} (${percent(confidence)}).`,
+    `It looks like nothing that the model has learned. The nearest is ${named(label)} (${percent(confidence)}).`,
   no_ink: () => "Nothing is written here.",
   several: () => "More than one thing is written here. Switch on “Several digits” to read each.",
   touching: () => "It touches its neighbour, and where to part them is not clear.",
@@ -28,12 +28,23 @@ const REASONS = {
 const HEAT = [[213, 94, 0], [255, 214, 10]];
 
 const part = (id) => document.getElementById(id);
-const named = (name, properties = {}, ...children) => {
-  const element = Object.assign(document.createElement(name), properties);
-  element.append(...children);
-  return element;
+const element = (name, properties = {}, ...children) => {
+  const made = Object.assign(document.createElement(name), properties);
+  made.append(...children);
+  return made;
 };
-const article = (label) => (/^[8AEFHILMNORSXaefhilmnorsx]/.test(label) ? "an" : "a"); // an eight, an L
+
+/** Return "a 7", "an 8" or "an L"; words are quoted, as they need not be things. */
+function named(label) {
+  if (label.length > 1) return `“${label}”`;
+  return `${/[8AEFHILMNORSX]/i.test(label) ? "an" : "a"} ${label}`;
+}
+
+/** Return what is read by the model that gave a digit: it may know letters or words. */
+function nounOf({ digit, label }) {
+  if (digit !== null) return "digit";
+  return label.length > 1 ? "thing" : "character";
+}
 
 /** Return a share of 1 in words: never 100 % nor 0 % of what is not certain. */
 export function percent(share) {
@@ -47,13 +58,14 @@ export function showAnswer(answer, chosen, choose) {
   const digit = answer.digits[chosen];
   const many = answer.digits.length > 1;
   part("answer").dataset.status = many ? statusOfAll(answer.digits) : digit.status;
-  part("answer").classList.toggle("many", many);
+  const figure = many ? answer.text : { rejected: "×", blank: "–" }[digit.status] ?? digit.label;
+  part("answer").classList.toggle("long", many || figure.length > 2);
   part("figure").ariaHidden = !many; // the headline says it
-  part("figure").textContent = many ? answer.text : { rejected: "×", blank: "–" }[digit.status] ?? digit.label;
+  part("figure").textContent = figure;
   part("headline").textContent = many ? howMany(answer.digits) : HEADLINES[digit.status](digit);
   part("sentence").textContent = many ? sentenceOfAll(answer.digits) : sentenceOf(digit);
   showDigits(answer.digits, chosen, choose);
-  part("bars-title").textContent = many ? `How likely each is for digit ${chosen + 1}` : "How likely each is";
+  part("bars-title").textContent = many ? `How likely each is for ${nounOf(digit)} ${chosen + 1}` : "How likely each is";
   showBars(digit);
   showWhy(digit);
   part("facts").textContent = factsOf(answer);
@@ -62,7 +74,7 @@ export function showAnswer(answer, chosen, choose) {
 /** Show that nothing was asked, or that it could not be answered. */
 export function showNothing(headline, sentence) {
   part("answer").dataset.status = "none";
-  part("answer").classList.remove("many");
+  part("answer").classList.remove("long");
   part("figure").textContent = "?";
   part("headline").textContent = headline;
   part("sentence").textContent = sentence;
@@ -90,7 +102,9 @@ function sentenceOf(digit) {
 
 /** Return "5 digits", or of a model that reads letters as well, "5 characters". */
 function howMany(digits) {
-  return `${digits.length} ${digits.every(({ digit }) => digit !== null) ? "digits" : "characters"}`;
+  const nouns = new Set(digits.map(nounOf));
+  const noun = ["thing", "character"].find((each) => nouns.has(each)) ?? "digit";
+  return `${digits.length} ${noun}s`;
 }
 
 const sentenceFrom = (message) => `${message[0].toUpperCase()}${message.slice(1)}.`;
@@ -110,10 +124,11 @@ function showDigits(digits, chosen, choose) {
   const group = part("digits");
   const had = [...group.children].indexOf(document.activeElement);
   group.hidden = digits.length < 2;
+  if (group.hidden) return group.replaceChildren();
   group.replaceChildren(...digits.map((digit, i) => {
     const note = digit.status === "ok" ? "" : { uncertain: ", unsure", rejected: ", not a digit" }[digit.status];
-    const button = named("button", { type: "button", className: digit.status, textContent: digit.label });
-    button.setAttribute("aria-label", `Digit ${i + 1}: ${digit.label}${note}`);
+    const button = element("button", { type: "button", className: digit.status, textContent: digit.label });
+    button.setAttribute("aria-label", `${nounOf(digit)} ${i + 1}: ${digit.label}${note}`);
     button.setAttribute("aria-pressed", i === chosen);
     button.addEventListener("click", () => choose(i));
     return button;
@@ -127,7 +142,9 @@ function showBars({ probabilities, label }) {
   const shown = [...list.children].map((bar) => bar.dataset.label);
   if (names.length && names.join() !== shown.join()) {
     list.replaceChildren(...names.map((name) => newBar(name)));
-    list.classList.toggle("many", names.length > 12);
+    const words = names.some((name) => name.length > 2);
+    list.classList.toggle("words", words);
+    list.classList.toggle("many", names.length > 12 && !words);
   }
   for (const bar of list.children) {
     const share = probabilities[bar.dataset.label] ?? 0;
@@ -137,11 +154,11 @@ function showBars({ probabilities, label }) {
 }
 
 function newBar(name) {
-  const bar = named(
+  const bar = element(
     "li", {},
-    named("span", { className: "label", textContent: name }),
-    named("span", { className: "track" }, named("span", { className: "fill" })),
-    named("span", { className: "share" }),
+    element("span", { className: "label", textContent: name }),
+    element("span", { className: "track" }, element("span", { className: "fill" })),
+    element("span", { className: "share" }),
   );
   bar.dataset.label = name;
   return bar;
@@ -183,13 +200,14 @@ function showWhy({ explanation }) {
   part("why").hidden = !explanation;
   if (!explanation) return;
   const { image, dependence } = explanation;
+  part("glow-note").hidden = !dependence;
   const stages = explanation.stages.length ? explanation.stages : [{ name: "seen", png: image }];
   const entries = stages.map(({ name, png }) => {
-    const picture = named("img", { src: dataUrl(png), alt: "", className: name === "seen" ? "small" : "" });
+    const picture = element("img", { src: dataUrl(png), alt: "", className: name === "seen" ? "small" : "" });
     return newStage(picture, STAGES[name] ?? name);
   });
   if (dependence) {
-    const map = named("canvas", { width: 224, height: 224 });
+    const map = element("canvas", { width: 224, height: 224 });
     entries.push(newStage(map, "What the answer rests on"));
     drawHeat(map, image, dependence);
   }
@@ -197,7 +215,7 @@ function showWhy({ explanation }) {
 }
 
 function newStage(picture, caption) {
-  return named("li", {}, named("span", { className: "frame" }, picture), caption);
+  return element("li", {}, element("span", { className: "frame" }, picture), caption);
 }
 
 export const dataUrl = (png) => `data:image/png;base64,${png}`;
@@ -206,7 +224,7 @@ async function pixels(png) {
   const image = new Image();
   image.src = dataUrl(png);
   await image.decode();
-  const canvas = named("canvas", { width: image.width, height: image.height });
+  const canvas = element("canvas", { width: image.width, height: image.height });
   canvas.getContext("2d").drawImage(image, 0, 0);
   return canvas.getContext("2d").getImageData(0, 0, image.width, image.height);
 }
@@ -223,7 +241,7 @@ async function drawHeat(map, image, dependence) {
   }
   const context = map.getContext("2d");
   for (const [layer, smooth] of [[seen, false], [heat, true]]) {
-    const small = named("canvas", { width: layer.width, height: layer.height });
+    const small = element("canvas", { width: layer.width, height: layer.height });
     small.getContext("2d").putImageData(layer, 0, 0);
     context.imageSmoothingEnabled = smooth;
     context.imageSmoothingQuality = "high";

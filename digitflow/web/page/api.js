@@ -15,6 +15,8 @@ export function useToken(token) {
   sessionStorage.setItem(KEPT, token);
 }
 
+export const hasToken = () => sessionStorage.getItem(KEPT) !== null;
+
 export const getModels = () => ask("v1/models");
 
 /** Have one picture read. */
@@ -30,11 +32,11 @@ export function predictBatch(files, { several, model }) {
   return ask(`v1/predict/batch?${query({ multi: several, model })}`, { method: "POST", body });
 }
 
-export function sendCorrection(blob, fields) {
+export function sendCorrection(blob, fields, model) {
   const body = new FormData();
   body.append("file", blob, "picture.png");
   for (const [name, value] of Object.entries(fields)) if (value != null) body.append(name, value);
-  return ask("v1/feedback", { method: "POST", body });
+  return ask(`v1/feedback?${query({ model })}`, { method: "POST", body });
 }
 
 /** Return when the server answers again. */
@@ -69,7 +71,7 @@ const MESSAGES = {
   401: () => "The server asks for a token, or does not know the one that was given.",
   413: (detail) => `This is larger than the server takes. ${detail}`,
   415: (detail) => `The server does not take this kind of content. ${detail}`,
-  422: (detail) => `This cannot be read as a picture: ${detail}`,
+  422: (detail) => detail,
   429: (detail, wait) => `The server is busy. It may be asked again in ${wait} s.`,
   503: (detail, wait) => `The server is not ready. It may be asked again in ${wait} s.`,
   507: () => "The server's store for corrections is full; this one was not kept.",
@@ -78,12 +80,13 @@ const MESSAGES = {
 function problemOf(answer, { title, detail, instance }) {
   const { status } = answer;
   const wait = Math.min(30, Math.max(1, Number(answer.headers.get("Retry-After")) || 2));
-  const said = sentence(detail ?? title ?? `It answered ${status}.`);
+  // What is sent without a name is called "image" by the server.
+  const said = sentence((detail ?? title ?? `It answered ${status}`).replace(/^image: /, ""));
   const fallback = () => `The server could not do this. ${said}${instance ? ` (request ${instance})` : ""}`;
   const message = (MESSAGES[status] ?? fallback)(said, wait);
   return new Problem(message, { status, retryAfter: [429, 503].includes(status) ? wait : 0 });
 }
 
 function sentence(text) {
-  return /[.!?]$/.test(text) ? text : `${text}.`;
+  return `${text[0].toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? "" : "."}`;
 }

@@ -1,9 +1,10 @@
 // The page: what is on the paper is read, and the answer shown, after every change.
 
 import { dataUrl, drawBoxes, inWords, showAnswer, showEmptyBars, showNothing } from "./answer.js";
-import { Problem, getModels, predict, predictBatch, sendCorrection, untilAlive, useToken } from "./api.js";
+import { Problem, getModels, hasToken, predict, sendCorrection, untilAlive, useToken } from "./api.js";
 import { openCamera } from "./camera.js";
 import { Paper } from "./pad.js";
+import { listPictures } from "./pictures.js";
 
 const REST = 120; // ms without a new stroke, after which the answer is asked for with its reasons
 const GLIMPSE = 200; // ms between two questions while a stroke is being drawn
@@ -46,6 +47,8 @@ function changed() {
 }
 
 function askSoon(wait) {
+  asking?.abort(); // its answer would be out of date
+  asking = null;
   clearTimeout(glimpsing);
   clearTimeout(later);
   glimpsing = 0;
@@ -54,10 +57,9 @@ function askSoon(wait) {
 }
 
 async function read({ explain }) {
-  asking?.abort(); // its answer would be out of date
-  asking = null;
   if (paper.isEmpty) {
     answer = null;
+    announce("");
     part("answer").ariaBusy = false;
     showNothing("Nothing yet", "Draw, or click one of the examples, and the answer appears here.");
     return;
@@ -86,9 +88,14 @@ function failed(problem, resting) {
   if (problem.name === "AbortError") return;
   if (!(problem instanceof Problem)) throw problem;
   if (!resting && problem.status) return; // the question after the stroke tells
-  const unreadable = problem.status === 422 || problem.status === 413;
   answer = null;
-  showNothing(unreadable ? "Cannot be read" : "No answer", problem.message);
+  if ([413, 422].includes(problem.status)) {
+    say("");
+    showNothing("Cannot be read", problem.message);
+    announce(`Cannot be read. ${problem.message}`);
+    return;
+  }
+  showNothing("No answer", "What is wrong is said at the top of the page.");
   tell(problem);
   if (problem.retryAfter) askSoon(1000 * problem.retryAfter);
 }
@@ -121,7 +128,7 @@ function show() {
   });
   // Around what is drawn alone, a box would only flicker.
   drawBoxes(paper.picture || answer.digits.length > 1 ? answer : null, chosen);
-  part("feedback").hidden = !mayCorrect;
+  part("feedback").hidden = !mayCorrect || answer.digits[chosen].status === "blank";
   showUnviewable();
 }
 
@@ -182,39 +189,13 @@ async function take(files) {
   say("");
   part("pictures").hidden = pictures.length === 1;
   paper.show(pictures[0]);
-  if (pictures.length > 1) await listPictures(pictures);
-}
-
-/** Show several pictures in a row, each with what was read. */
-async function listPictures(pictures) {
-  const entries = pictures.map((picture) => {
-    const button = document.createElement("button");
-    const image = Object.assign(new Image(), { src: picture.url, alt: "", width: 96, height: 96 });
-    const words = Object.assign(document.createElement("span"), { textContent: "…" });
-    button.type = "button";
-    button.append(image, words, Object.assign(document.createElement("small"), { textContent: picture.name }));
-    button.addEventListener("click", () => paper.show(picture));
-    return { button, words };
-  });
-  part("picture-list").replaceChildren(...entries.map(({ button }) => {
-    const item = document.createElement("li");
-    item.append(button);
-    return item;
-  }));
+  if (pictures.length < 2) return;
   try {
     const options = { several: part("several").checked, model: model() };
-    const { results } = await predictBatch(pictures.map(({ blob }) => blob), options);
-    results.forEach((result, i) => { entries[i].words.textContent = inShort(result); });
+    await listPictures(part("picture-list"), pictures, options, (picture) => paper.show(picture));
   } catch (problem) {
-    for (const { words } of entries) words.textContent = "click to read";
     tell(problem);
   }
-}
-
-function inShort({ error, digits, text }) {
-  if (error) return "cannot be read";
-  if (digits.length > 1) return text;
-  return { ok: text, uncertain: `${text}, unsure`, rejected: "not a digit", blank: "blank" }[digits[0].status];
 }
 
 async function openExample(button) {
@@ -256,7 +237,7 @@ async function correct(event) {
     const blob = await paper.asFile();
     const sent = answer.digits.length > 1 ? await cropped(blob, digit.box) : blob;
     const fields = { label: part("right-label").value, predicted: digit.label, model_id: answer.model_id };
-    await sendCorrection(sent, fields);
+    await sendCorrection(sent, fields, model());
     forgetCorrection();
     part("thanks").textContent = "Kept. Thank you.";
     part("wrong").focus();
@@ -299,9 +280,8 @@ function switchTheme() {
 }
 
 function askForToken() {
-  const again = !part("token-form").hidden || part("token").value !== "";
   part("token-form").hidden = false;
-  if (again) say("The server does not know this token.");
+  if (hasToken()) say("The server does not know this token.");
   part("token").select();
 }
 
@@ -327,6 +307,7 @@ async function start() {
     modelChosen();
   } catch (problem) {
     tell(problem);
+    if (problem.retryAfter) setTimeout(start, 1000 * problem.retryAfter);
   }
 }
 
@@ -363,7 +344,7 @@ part("correction").addEventListener("submit", correct);
 part("theme").addEventListener("click", switchTheme);
 part("token-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  useToken(part("token").value);
+  useToken(part("token").value.trim());
   say("");
   start();
 });
