@@ -7,6 +7,7 @@ python flows/nightly_flow.py inbox/ scored/ --backfill 2026-01-01..2026-01-31
 import argparse
 import base64
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,12 +19,14 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task
 from pydantic import Field
 
+from digitflow import settings
 from digitflow.commands.drift import FAIL_ON, drift_picture
-from digitflow.commands.score import score_exit_code, share
+from digitflow.commands.score import note_scoring, score_exit_code, share
 from digitflow.errors import DigitflowError, DriftedError, OutputError, UsageError
+from digitflow.runs.recording import Run, recording
 from digitflow.scoring.days import parse_days
 from digitflow.scoring.drift import Drift
-from digitflow.scoring.folder import score_folder
+from digitflow.scoring.folder import new_run_id, score_folder
 from digitflow.scoring.nights import Day, latest_days, measure_latest
 from digitflow.scoring.request import check_request
 from digitflow.scoring.stores import is_uri, refuse_secrets
@@ -122,20 +125,38 @@ def nightly(
     """
     _check_places(inbox, output)
     output = f"{output.rstrip('/')}/"
-    options = {"model": model, "multi": multi, "workers": workers}
-    summary = score.with_options(retries=retries)(inbox, output, backfill, options)
-    days = look_back(output, backfill)
-    drift = check_drift(days, list(against))
-    publish(summary, days, drift)
-    say(summary.in_words())
-    say(f"drift    {_verdict(days, drift)}")
-    check_error_rate(summary, max_error_rate)
-    if isinstance(drift, Drift) and drift.verdict in FAIL_ON[fail_on]:
-        raise DriftedError(
-            f"{_verdict(days, drift)}; the dataset is complete; look at the images: digitflow "
-            f"review {days[-1].folder} --out sheet.html"
-        )
+    run_id = new_run_id()
+    options: dict[str, Any] = {"model": model, "multi": multi, "workers": workers}
+    given = {"inbox": inbox, "output": output, "backfill": backfill, **options, "retries": retries}
+    given |= {"against": [*against], "fail_on": fail_on, "max_error_rate": max_error_rate}
+    with recording(settings.reports_folder().resolve() / run_id, "nightly", given) as run:
+        began = time.time()
+        scoring = score.with_options(retries=retries)
+        summary = scoring(inbox, output, backfill, options | {"run_id": run_id})
+        note_scoring(run, summary, inbox, began)
+        run.write()  # what was scored is known, however the rest ends
+        days, drift = _watch(run, output, backfill, against)
+        publish(summary, days, drift)
+        say(summary.in_words())
+        say(f"drift    {_verdict(days, drift)}")
+        check_error_rate(summary, max_error_rate)
+        if isinstance(drift, Drift) and drift.verdict in FAIL_ON[fail_on]:
+            raise DriftedError(
+                f"{_verdict(days, drift)}; the dataset is complete; look at the images: digitflow "
+                f"review {days[-1].folder} --out sheet.html"
+            )
     return summary
+
+
+def _watch(
+    run: Run, output: str, backfill: str | None, against: Sequence[str]
+) -> tuple[list[Day], Drift | str]:
+    """Return the last days, and how the last of them compares with those before."""
+    days = look_back(output, backfill)
+    with run.stage("drift"):
+        drift = check_drift(days, list(against))
+    run.facts["metrics"]["drift"] = _verdict(days, drift)
+    return days, drift
 
 
 def _check_places(inbox: str, output: str) -> None:

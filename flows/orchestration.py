@@ -57,6 +57,8 @@ def run_script(flow: Callable[[], Result]) -> Result:
     the failure hook, unless the flow has told of it already.
     """
     signal.signal(signal.SIGTERM, _leave)
+    # As in production: Prefect writes half lines where its log finds no server.
+    logging.raiseExceptions = False
     for handler in logging.getLogger().handlers:
         handler.addFilter(_is_not_said_at_the_end)
     with _signals_noted() as noted:

@@ -8,7 +8,7 @@ import sys
 import time
 from typing import Annotated, Any, Literal
 
-from orchestration import run_script, say  # sets Prefect's defaults: comes first
+from orchestration import alert_on_failure, run_script, say  # sets Prefect's defaults: comes first
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
 from pydantic import Field
@@ -46,7 +46,7 @@ def publish(summary: ScoreSummary) -> None:
     )
 
 
-@flow(name="score-folder")
+@flow(name="score-folder", on_failure=[alert_on_failure], on_crashed=[alert_on_failure])
 def score_images(
     images: str,
     output: str,
@@ -102,7 +102,7 @@ def score_images(
     with recording_scoring(given, run_id) as run:
         began = time.time()
         done = score(images, output, run_id=run_id, **told)
-        note_scoring(run, done, began)
+        note_scoring(run, done, images, began)
         publish(done)
         tell_summary(done, summary, max_error_rate, say)
     return done

@@ -23,7 +23,7 @@ def add_runs(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     actions = runs.add_subparsers(metavar="action", required=True)
 
     listing = actions.add_parser("list", help="every run, the newest first")
-    listing.add_argument("--kind", help="only runs of this kind: train, tune, score")
+    listing.add_argument("--kind", help="only runs of this kind: train, tune, score, nightly")
     listing.add_argument("--limit", type=_whole, metavar="N", help="only the newest")
     listing.set_defaults(run=_list_runs)
 

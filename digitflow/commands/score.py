@@ -93,7 +93,7 @@ def _run(options: argparse.Namespace) -> int:
         began = time.time()
         summary = score_folder(options.images, options.output, run_id=run_id, **told)
         if run:
-            note_scoring(run, summary, began)
+            note_scoring(run, summary, options.images, began)
         tell_summary(summary, options.summary, options.max_error_rate)
     return score_exit_code(summary, options.max_error_rate)
 
@@ -127,13 +127,15 @@ def recording_scoring(
     return recording(settings.reports_folder().resolve() / run_id, "score", given)
 
 
-def note_scoring(run: "Run", summary: "ScoreSummary", began: float) -> None:
+def note_scoring(run: "Run", summary: "ScoreSummary", images: str, began: float) -> None:
     """Keep what a scoring run did and wrote.
 
     Parameters
     ----------
     run : Run
     summary : ScoreSummary
+    images : str
+        What was scored.
     began : float
         When it began, in seconds since the epoch. Of a dataset only the parts written since are
         outputs of the run; to read all others again would take as long as the run.
@@ -145,7 +147,7 @@ def note_scoring(run: "Run", summary: "ScoreSummary", began: float) -> None:
     run.facts["stages"] |= summary.profile or {"score": round(summary.seconds, 3)}
     run.note(
         outcome=f"{summary.n_scored:,} of {summary.n_files:,} files scored",
-        data={"images": str(run.facts["parameters"]["images"]), "n_files": summary.n_files},
+        data={"images": images, "n_files": summary.n_files},
         metrics={name: getattr(summary, name) for name in counted},
         model={"model": f"{summary.model}@{summary.version}", "model_id": summary.model_id},
     )

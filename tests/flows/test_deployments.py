@@ -1,5 +1,6 @@
 """The deployments that prefect.yaml describes, without a server: what would be registered."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -26,6 +27,14 @@ def test_every_flow_is_deployed(deployments, repository: Path):
     entrypoints = {Path(each.entrypoint.partition(":")[0]).name for each in deployments.values()}
 
     assert {*entrypoints} == scripts - helpers
+
+
+def test_every_flow_tells_the_failure_hook(deployments):
+    for deployment in deployments.values():
+        script, _, name = deployment.entrypoint.partition(":")
+        flow = getattr(importlib.import_module(Path(script).stem), name)
+        hooks = [*flow.on_failure_hooks, *flow.on_crashed_hooks]
+        assert [hook.__name__ for hook in hooks] == ["alert_on_failure"] * 2
 
 
 def test_one_run_at_a_time_and_none_waits_for_a_scheduled_one(deployments):

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -39,7 +40,8 @@ def run_flow(repository: Path, tmp_path: Path, server: PrefectServer) -> Run:
         return subprocess.run(
             [sys.executable, str(repository / "flows" / "nightly_flow.py"), *arguments],
             cwd=tmp_path,
-            env=server.environment | {"DIGITFLOW_ON_FAILURE": hook},
+            env=server.environment
+            | {"DIGITFLOW_ON_FAILURE": hook, "DIGITFLOW_REPORTS": str(tmp_path / "reports")},
             capture_output=True,
             text=True,
             timeout=200,
@@ -52,6 +54,13 @@ def told(tmp_path: Path) -> list[dict[str, object]]:
     """Return what the failure hook was told."""
     file = tmp_path / "told.jsonl"
     return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def records(tmp_path: Path) -> list[dict[str, Any]]:
+    """Return what the runs have recorded, in their order."""
+    files = (tmp_path / "reports").glob("*/run.json")
+    found = [json.loads(file.read_text()) for file in files]
+    return sorted(found, key=lambda record: record["started_at"])
 
 
 def rows(tmp_path: Path) -> pa.Table:
@@ -82,11 +91,20 @@ def test_a_night_is_scored_and_told_and_a_second_run_changes_nothing(
     ]:
         assert part in shown["nightly-summary"]
 
+    record = records(tmp_path)[-1]
+    assert (record["kind"], record["state"]) == ("nightly", "completed")
+    assert record["parameters"]["inbox"] == "inbox"
+    assert record["metrics"]["reasons"] == {"truncated": 2}
+    assert record["metrics"]["drift"].startswith("2026-01-02 is ")
+    assert len(record["outputs"]) == 2
+    assert {"score", "drift"} <= {*record["stages"]}
+
     stand = stand_of(tmp_path / "scored")
     again = run_flow("inbox", "scored/", "--retries", "2")
     assert (again.returncode, again.stderr) == (3, "")
     assert "2 parts, 0 written" in again.stdout
     assert stand_of(tmp_path / "scored") == stand
+    assert records(tmp_path)[-1]["outputs"] == []
     assert told(tmp_path) == []
 
 
@@ -115,6 +133,9 @@ def test_drift_fails_the_run_and_the_hook_is_told_once(
     assert facts["parameters"]["inbox"] == "inbox"
     assert client.read_flow_run(facts["run_id"]).state_name == "Failed"
     assert rows(tmp_path).num_rows == 200  # complete all the same
+    record = records(tmp_path)[-1]
+    assert (record["state"], record["outcome"]) == ("failed", facts["message"])
+    assert record["metrics"]["n_rows"] == 200
 
     unmoved = run_flow("inbox", "scored/", "--fail-on", "never", "--max-error-rate", "0.5")
     assert (unmoved.returncode, unmoved.stderr) == (0, "")
