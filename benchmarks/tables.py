@@ -47,6 +47,10 @@ comparable only roughly.
 `fast`'s recipe was chosen with six thousand images of writers held out; `accurate` took its
 optimiser over from it, and its number of epochs was what time there was.
 
+Models are named by the beginning of their id. 764cb5fa5e68 and the bundle shipped now,
+11d08bf71ea3, have the same weights, temperature and thresholds; the latter tells of its validation
+images' ink too.
+
 """
 
 _VOTES = "The mean of the probabilities of networks that differ in their seed alone."

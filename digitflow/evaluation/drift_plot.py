@@ -87,5 +87,6 @@ def _name(column: ColumnShift, cell: str) -> str:
     if scale is None:
         return short(cell, 14)
     if scale.unit == "%":
-        return f"{100 * float(cell):.4g}"
+        percentage = 100 * float(cell)
+        return f"{percentage:.4g}" if percentage > 90 else f"{percentage:.2g}"
     return cell if float(cell) >= 8 else f"{float(cell):.2g}"

@@ -33,6 +33,7 @@ _ONE_IN = 10_000
 WORDS = ("status", "label", "polarity")
 
 _SMALLEST_DOUBT = 1e-9
+_FAINTEST = 1e-9
 _LONGEST_WORD = 40  # characters of it that people are shown
 
 
@@ -58,7 +59,8 @@ class Scale:
 _OCTAVES = Scale(lambda px: np.log2(np.maximum(px, 1)), lambda at: 2.0**at, 0, 16, " px")
 
 #: The columns whose values are numbers: sizes by powers of two, the shape of a digit's box (width
-#: to height) by their roots, confidence by half powers of ten of the doubt that it leaves.
+#: to height) and its ink by their roots, confidence by half powers of ten of the doubt that it
+#: leaves.
 SCALES: Mapping[str, Scale] = {
     "confidence": Scale(
         lambda share: -2 * np.log10(np.maximum(1 - share, _SMALLEST_DOUBT)),
@@ -68,6 +70,13 @@ SCALES: Mapping[str, Scale] = {
         "%",
     ),
     "shape": Scale(lambda ratio: 2 * np.log2(ratio), lambda at: 2 ** (at / 2), -6, 6),
+    "ink": Scale(
+        lambda share: 2 * np.log2(np.maximum(share, _FAINTEST)),
+        lambda at: 2 ** (at / 2),
+        -12,
+        0,
+        "%",
+    ),
     "width": _OCTAVES,
     "height": _OCTAVES,
     "image_width": _OCTAVES,
@@ -141,7 +150,8 @@ def profile_readings(
     Returns
     -------
     dict
-        With the columns `status`, `label`, `confidence` and `shape`, as a manifest can hold it.
+        With the columns `status`, `label`, `confidence`, `shape` and `ink`, as a manifest can
+        hold it.
     """
     best = np.bincount(probabilities.argmax(axis=1), minlength=len(class_names)).tolist()
     width, height = (_extent(images.max(axis=axis) > 0) for axis in (1, 2))
@@ -151,11 +161,28 @@ def profile_readings(
         "label": {name: n for name, n in zip(class_names, best, strict=True) if n},
         "confidence": count_numbers(probabilities.max(axis=1), SCALES["confidence"]),
         "shape": count_numbers(width[written] / height[written], SCALES["shape"]),
+        "ink": count_numbers(share_of_ink(images)[written], SCALES["ink"]),
     }
     return {
         column: {cell: round(count, 2) for cell, count in counts.items()}
         for column, counts in profile.items()
     }
+
+
+def share_of_ink(images: NDArray) -> NDArray:
+    """Return how much of each image is ink, grey counting in part.
+
+    Parameters
+    ----------
+    images : ndarray of shape (n, side, side), uint8
+        In MNIST's form: bright ink on black, scaled to one size.
+
+    Returns
+    -------
+    ndarray of shape (n,), float64
+        0 (none) to 1 (all). In this form it tells how thick and dark the strokes are.
+    """
+    return images.mean(axis=(1, 2)) / 255
 
 
 def add_profiles(profiles: Sequence[Profile]) -> dict[str, dict[str, float]]:

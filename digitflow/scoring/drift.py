@@ -28,7 +28,10 @@ from digitflow.scoring.columns import known_in, numbers_in
 from digitflow.scoring.scored import ScoredTable, open_table, shown
 from digitflow.scoring.stores import check_local
 
-_COLUMNS = (*WORDS, "confidence", "width", "height", "segment", "image_width", "image_height")
+_COLUMNS = (
+    *(*WORDS, "confidence", "ink", "width", "height", "segment"),
+    *("image_width", "image_height"),
+)
 _JSON_LIMIT = 1 << 24  # bytes
 
 
@@ -138,7 +141,7 @@ def profile_table(table: ScoredTable) -> Profiled:
 
 def _profile(batch: pa.RecordBatch) -> dict[str, dict[str, float]]:
     profile = {column: _count_words(batch.column(column)) for column in WORDS}
-    numbers = {"confidence": _numbers(batch, "confidence")["confidence"]}
+    numbers = {name: _numbers(batch, name)[name] for name in ("confidence", "ink")}
     numbers |= (box := _numbers(batch, "width", "height"))
     numbers["shape"] = np.maximum(box["width"], 1) / np.maximum(box["height"], 1)
     sizes = _numbers(batch, "image_width", "image_height", "segment")

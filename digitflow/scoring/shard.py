@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from digitflow.errors import BundleError, ImageError
+from digitflow.evaluation.profiles import share_of_ink
 from digitflow.images.normalising import NormalisedImage, normalise, normalise_batch
 from digitflow.images.reading import ReadImage, decode_image, read_content
 from digitflow.images.segmenting import find_digits
@@ -162,9 +163,14 @@ def score_files(
         digits += _normalise_together(of_model_size[start : start + BLOCK_IMAGES])
     stopwatch.lap("normalise")
     if digits:
-        probabilities = predictor.predict_proba(np.stack([image for _, image in digits]))
+        readable = [row for row, _ in digits]
+        images = np.stack([image for _, image in digits])
+        for row, ink in zip(readable, share_of_ink(images).tolist(), strict=True):
+            row.ink = ink
+        stopwatch.lap("normalise")
+        probabilities = predictor.predict_proba(images)
         stopwatch.lap("infer")
-        _classify([row for row, _ in digits], probabilities, predictor.bundle)
+        _classify(readable, probabilities, predictor.bundle)
     return [row for of_file in rows for row in of_file]
 
 

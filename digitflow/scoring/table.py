@@ -22,7 +22,7 @@ METADATA_KEY = b"digitflow"
 
 #: The version of the columns, of the facts, and of how a picture becomes its rows. Rows of another
 #: version are never kept: raise it, and the next run scores everything anew.
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 #: The columns that are counted.
 COUNTED = ("status", "reason", "label")
@@ -44,6 +44,7 @@ class Row:
     y: int | None = None
     width: int | None = None
     height: int | None = None
+    ink: float | None = None  # of the digit as the model sees it, 0 (none) to 1 (all)
     label: str | None = None
     digit: int | None = None
     confidence: float | None = None  # 0 to 1, calibrated
@@ -84,6 +85,7 @@ def table_schema(n_classes: int) -> pa.Schema:
             "y": pa.int32(),
             "width": pa.int32(),
             "height": pa.int32(),
+            "ink": pa.float32(),
             "status": word,
             "reason": word,
             "message": pa.string(),

@@ -144,6 +144,9 @@ def test_readings_of_images_become_a_profile() -> None:
     assert profile["label"] == {"a": 2, "b": 1}
     parts = {"0.3536": 0.12, "0.5": 0.75, "0.7071": 0.25, "1": 0.75, "1.414": 0.12}
     assert profile["shape"] == parts
+    # 200 and 400 of 784 pixels; the third has nothing to count.
+    assert sum(profile["ink"].values()) == pytest.approx(2, abs=0.05)
+    assert {"0.25", "0.5"} <= {*profile["ink"]}
     assert sum(profile["confidence"].values()) == pytest.approx(3, abs=0.05)
     assert find_profile_problem(profile) is None
 

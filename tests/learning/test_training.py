@@ -118,7 +118,7 @@ def test_a_registered_bundle_knows_how_its_validation_images_look(prepared: Path
     assert reference["status"] == Counter(judge(*each, bundle)[0] for each in judged)
     read = [bundle.class_names[place] for place in probabilities.argmax(axis=1)]
     assert reference["label"] == Counter(read)
-    for column in ("confidence", "shape"):
+    for column in ("confidence", "shape", "ink"):
         assert sum(reference[column].values()) == pytest.approx(len(images), abs=0.1)
     assert 0 <= bundle.uncertain_below <= 1
 

@@ -17,6 +17,7 @@ def read_row(path: bytes, digit: int = 7, confidence: float = 0.9, **more: Any) 
     probabilities = np.full(10, (1 - confidence) / 9, np.float32)
     probabilities[digit] = confidence
     facts = {"x": 4, "y": 5, "width": 15, "height": 20, "image_width": 28, "image_height": 28}
+    facts |= {"ink": 0.13}
     return Row(
         path,
         label=str(digit),

@@ -51,6 +51,7 @@ def test_more_of_the_same_is_stable(tmp_path: Path, earlier: Path) -> None:
         (many_rows(1000, width=30), "width"),
         (many_rows(1000, height=50), "height"),
         (many_rows(1000, width=30), "shape"),
+        (many_rows(1000, ink=0.18), "ink"),
         (many_rows(1000, image_width=600), "image_width"),
         (many_rows(1000, image_height=600), "image_height"),
     ],
@@ -85,7 +86,7 @@ def test_tables_add_up_and_folders_are_read_whole(tmp_path: Path, earlier: Path,
     drift = measure_drift(earlier, [folder, earlier])
     assert drift.reference.n_rows == 3000
     assert drift.reference.name == f"{folder} and 1 more"
-    assert [column.distance for column in drift.columns] == pytest.approx([0] * 9, abs=1e-6)
+    assert [column.distance for column in drift.columns] == pytest.approx([0] * 10, abs=1e-6)
 
 
 def test_a_comparison_kept_as_json_stands_for_its_table(tmp_path: Path, earlier: Path) -> None:
@@ -106,6 +107,7 @@ REFERENCE = {
     "status": {"ok": 990, "uncertain": 10},
     "label": {str(digit): 100 for digit in range(10)},
     "shape": {"0.5": 50, "0.7071": 250, "1": 500, "1.414": 200},
+    "ink": {"0.08839": 80, "0.125": 750, "0.1768": 170},
 }
 
 
@@ -122,7 +124,8 @@ def test_the_model_knows_its_own_data(tmp_path: Path, knowing_bundle: Path) -> N
     model_id = load_bundle(knowing_bundle).model_id
     table = write_table(tmp_path / "t.parquet", many_rows(1000), model_id=model_id)
     drift = measure_drift(table)
-    assert verdicts(drift) == {"status": "stable", "label": "stable", "shape": "drifted"}
+    expected = {"status": "stable", "label": "stable", "shape": "drifted", "ink": "stable"}
+    assert verdicts(drift) == expected
     assert drift.reference.name == "the validation images of small@1"
     assert drift.reference.n_rows == 1000
     assert drift.notes == []

@@ -129,6 +129,16 @@ def test_the_box_of_a_picture_read_reduced_is_in_its_own_pixels(tmp_path: Path) 
         assert getattr(large, name) == pytest.approx(10 * getattr(small, name), abs=60), name
 
 
+def test_the_ink_is_that_of_the_digit_as_the_model_sees_it(tmp_path: Path) -> None:
+    digit = np.zeros((28, 28), np.uint8)
+    digit[4:24, 12:16] = 255
+    Image.fromarray(digit).save(tmp_path / "a.png")
+    Image.fromarray(255 - digit).resize((280, 280)).save(tmp_path / "b.png")
+    first, second = rows_of(tmp_path).values()
+    assert first.ink == pytest.approx(80 / 784)
+    assert second.ink == pytest.approx(first.ink, rel=0.2)
+
+
 def test_an_empty_sheet_is_blank(tmp_path: Path) -> None:
     Image.new("L", (60, 60), 255).save(tmp_path / "a.png")
     Image.new("L", (28, 28), 0).save(tmp_path / "b.png")

@@ -30,6 +30,7 @@ CONTRACT = {
     "y": "int32",
     "width": "int32",
     "height": "int32",
+    "ink": "float",
     "status": WORD,
     "reason": WORD,
     "message": "string",
