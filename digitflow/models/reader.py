@@ -160,11 +160,15 @@ class DigitReader:
 
 
 def spell(readings: Sequence[Reading]) -> str:
-    """Return what the digits of an image spell, a line of text for each of theirs."""
-    lines: dict[int, str] = {}
+    """Return what the digits of an image spell, a line of text for each of theirs.
+
+    Classes with names of several characters are parted by spaces.
+    """
+    lines: dict[int, list[str]] = {}
     for reading in readings:
-        lines[reading.line] = lines.get(reading.line, "") + (reading.label or "")
-    return "\n".join(lines.values())
+        lines.setdefault(reading.line, []).append(reading.label or "")
+    are_words = any(len(label) > 1 for line in lines.values() for label in line)
+    return "\n".join((" " if are_words else "").join(line) for line in lines.values())
 
 
 def _open(source: Path | str | bytes | ReadImage) -> ReadImage:

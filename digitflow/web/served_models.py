@@ -108,7 +108,10 @@ class ServedModels:
         try:
             return await asyncio.shield(asyncio.wrap_future(looking))
         except UnknownModelError as error:
-            detail = f"model {name!r} is not known; GET /v1/models lists those that are"
+            detail = (
+                f"model {name!r} is not known, or has no current version; GET /v1/models lists "
+                "name@version of those that are"
+            )
             raise ProblemError(404, detail, "unknown-model") from error
         except (BundleError, UsageError) as error:
             raise broken_model(name, error) from error

@@ -1,5 +1,6 @@
 """The digit reader, with the shipped model and drawings."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +81,12 @@ def test_a_blank_page_is_one_blank_reading(reader: DigitReader, tmp_path: Path):
     assert (reading.status, reading.label, reading.probabilities) == ("blank", None, {})
     assert (reading.width, reading.height) == (300, 200)
     assert spell([reading]) == ""
+
+
+def test_words_are_parted_by_spaces(reader: DigitReader, page: Image.Image, tmp_path: Path):
+    page.save(tmp_path / "page.png")
+    words = [replace(each, label="ten") for each in reader.read_all(tmp_path / "page.png")]
+    assert spell(words) == "ten ten ten\nten ten"
 
 
 def test_digits_that_cannot_be_parted_are_uncertain(reader: DigitReader, tmp_path: Path):
