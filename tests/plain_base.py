@@ -63,7 +63,8 @@ def _put_python(root: Path) -> Path:
     ignored = shutil.ignore_patterns(*_LEFT_OUT, "config-*", "__pycache__")
     shutil.copytree(sysconfig.get_path("stdlib"), library, ignore=ignored)
     pip = find_spec("pip")
-    assert pip and pip.origin
+    assert pip is not None
+    assert pip.origin is not None
     shutil.copytree(Path(pip.origin).parent, library / "site-packages/pip")
     return binary
 
