@@ -165,7 +165,7 @@ def test_it_serves_who_has_the_token_and_ends_when_told(image: Image, work: Path
             urlopen(Request(f"{url}/v1/predict", picture, headers), timeout=30)
         headers["Authorization"] = f"Bearer {_TOKEN}"
         with urlopen(Request(f"{url}/v1/predict", picture, headers), timeout=30) as answer:
-            assert json.load(answer)["label"] == "7"
+            assert json.load(answer)["digits"][0]["label"] == "7"
 
         port = url.rpartition(":")[2]
         health = words_of(stage.last("HEALTHCHECK"))
