@@ -21,7 +21,7 @@ from digitflow.commands.review import add_review
 from digitflow.commands.runs import add_runs
 from digitflow.commands.score import add_score
 from digitflow.commands.serve import add_serve
-from digitflow.errors import DigitflowError, OutputError, in_one_line
+from digitflow.errors import DigitflowError, OutputError, UsageError, in_one_line
 
 _INTERRUPTED = 128 + signal.SIGINT
 _TERMINATED = 128 + signal.SIGTERM
@@ -40,6 +40,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except DigitflowError as error:
         print(f"error: {in_one_line(str(error), error)}", file=sys.stderr)
         return error.exit_code
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing in ("", "digitflow"):  # a defect of ours
+            raise
+        print(
+            f"error: this needs {missing}, which is not installed; a light installation leaves it "
+            "out, pip install digitflow brings it",
+            file=sys.stderr,
+        )
+        return UsageError.exit_code
     except KeyboardInterrupt as error:
         print(in_one_line("interrupted", error), file=sys.stderr)
         return _INTERRUPTED

@@ -342,3 +342,25 @@ def test_how_an_image_was_read_is_drawn(digit_images: Path, tmp_path: Path):
     assert refused.returncode == 2
     assert refused.stderr.startswith("error: --explain: ")
     assert not (tmp_path / "a.png").exists()
+
+
+def test_what_a_light_installation_lacks_is_said_in_one_line(repository: Path, tmp_path: Path):
+    script = (
+        "import sys; sys.modules['matplotlib'] = None; from digitflow.cli import main; "
+        f"sys.exit(main(['predict', 'seven.png', '--explain', {str(tmp_path / 'why.png')!r}]))"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=repository / "tests" / "images",
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert done.returncode == 2
+    assert done.stderr == (
+        "error: this needs matplotlib, which is not installed; "
+        "a light installation leaves it out, pip install digitflow brings it\n"
+    )
+    assert not (tmp_path / "why.png").exists()
