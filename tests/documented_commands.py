@@ -19,6 +19,9 @@ NOT_RUN = {
     "pip install .": _INSTALLS,
     'pip install "digitflow[dask]"': _INSTALLS,
     'pip install "tensorflow[and-cuda]" -c constraints.txt': "needs a GPU to be of use",
+    "python -c \"import tensorflow; print(tensorflow.config.list_physical_devices('GPU'))\"": (
+        "needs a GPU; without one, TensorFlow is not silent"
+    ),
     "python flows/train_flow.py": "may download; tests/flows/test_train_mnist.py trains on MNIST",
     "python flows/tune_flow.py": "takes hours; tests/flows/test_tune_flow.py searches in small",
     "python flows/train_flow.py --dataset emnist-letters": "downloads 560 MB and trains for long",

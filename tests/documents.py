@@ -2,9 +2,11 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,6 +56,7 @@ def environment_of(desk: Path) -> dict[str, str]:
     """Return what the commands need: this environment's programs, and no folder of anyone else."""
     programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return {
+        **os.environ,
         "PATH": programs,
         "PYTHONPATH": str(REPOSITORY),
         "DIGITFLOW_MODELS": str(desk / "models"),
@@ -74,17 +77,26 @@ def run_commands(
     for number, commands in enumerate(blocks):
         lines += [f"echo '{_MARK}{number}'", *commands]
     console = folder / ".console"
-    with console.open("w") as output:
-        done = subprocess.run(
+    with (
+        console.open("w") as output,
+        subprocess.Popen(
             ["bash", "-c", "\n".join(lines)],
             cwd=folder,
-            env={**os.environ, **environment},
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-        )
+            start_new_session=True,
+        ) as shell,
+    ):
+        try:
+            shell.wait()
+        finally:
+            # A page that stopped half-way has left its servers running.
+            with suppress(ProcessLookupError):
+                os.killpg(shell.pid, signal.SIGKILL)
     printed = console.read_text()
-    assert done.returncode == 0, f"{printed}\nexit code {done.returncode}"
+    assert shell.returncode == 0, f"{printed}\nexit code {shell.returncode}"
     return [part.partition("\n")[2] for part in printed.split(_MARK)[1:]]
 
 
@@ -98,7 +110,7 @@ def run_python(
     done = subprocess.run(
         [sys.executable, str(script)],
         cwd=folder,
-        env={**os.environ, **environment},
+        env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -3,9 +3,11 @@
 import json
 from pathlib import Path
 
+import pytest
 from documents import environment_of, run_python
 
 
+@pytest.mark.long
 def test_the_notebook_runs(repository: Path, tmp_path: Path):
     notebook = json.loads((repository / "docs" / "notebooks" / "digits.ipynb").read_text())
     cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
