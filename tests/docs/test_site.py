@@ -5,9 +5,14 @@ import os
 import re
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from browser import CHROMIUM, browsing
 
 import digitflow
 
@@ -59,3 +64,38 @@ def test_a_page_fetches_nothing_from_elsewhere(site: Path):
     }
 
     assert fetched == set()
+
+
+@pytest.fixture
+def address(site: Path) -> Iterator[str]:
+    handler = partial(_Silent, directory=str(site))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()
+
+
+class _Silent(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
+def test_a_browser_asks_nobody_else_and_says_nothing(address: str, tmp_path: Path):
+    with browsing(tmp_path / "profile") as browser:
+        loader = browser.call("Page.navigate", url=f"{address}index.html#__search")["loaderId"]
+        browser.wait_for("Page.lifecycleEvent", name="networkIdle", loaderId=loader)
+        heading = browser.evaluate("document.querySelector('h1').textContent")
+    asked = [
+        event["params"]["request"]["url"]
+        for event in browser.events
+        if event.get("method") == "Network.requestWillBeSent"
+    ]
+    said = [event for event in browser.events if event.get("method") == "Log.entryAdded"]
+
+    assert heading.startswith("digitflow")
+    assert f"{address}search/search_index.json" in asked
+    assert [url for url in asked if not url.startswith((address, "data:", "blob:"))] == []
+    assert said == []
