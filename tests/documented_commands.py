@@ -78,8 +78,4 @@ INSTEAD = {
         "digitflow review out.parquet --out sheet.html --images images",
         "no test may write to /mnt",
     ),
-    "digitflow score images/ scored/ --partition-by day": (
-        "digitflow score images/ by-day/ --partition-by day",
-        "the folder above it is another layout, and the two are not mixed",
-    ),
 }
