@@ -19,7 +19,7 @@ PAGES = {
 SHELL = {"sh", "bash", "console"}
 
 # What no console of a newcomer may show, whatever the page shows.
-_ALARMS = re.compile(r"Traceback|\bWARNING\b|\b\w*Warning:|\bERROR\b", re.IGNORECASE)
+_ALARMS = re.compile(r"Traceback|\bWARNING\b|Warning:|\bERROR\b")
 _BLOCK = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$\n?", re.MULTILINE | re.DOTALL)
 _MARK = "=====|"
 

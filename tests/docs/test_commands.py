@@ -149,7 +149,7 @@ def test_the_python_of_a_page_runs(page: str, desk: Path, request: pytest.Fixtur
 def test_what_a_page_shows_is_compared():
     shown = "files    7\nspeed …/s\n…\ndone\n"
 
-    check_shown("files  7\nspeed 12 images/s\na\nb\ndone\n", shown)
+    check_shown("files  7\nspeed 12 images/s\na\nerror 1\ndone\n", shown)
     for printed in ("files 8\nspeed 1/s\ndone\n", "files 7\nspeed 1/s\ndone\nand more\n"):
         with pytest.raises(AssertionError, match="printed:"):
             check_shown(printed, shown)
