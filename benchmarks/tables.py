@@ -34,7 +34,7 @@ Result = Mapping[str, Any]
 INTRODUCTION = """\
 # How accurate the networks are, and how long they take
 
-Written by `python benchmarks/tables.py` from the files in [results/](results/), which hold each run
+Written by `python benchmarks/tables.py` from the files in `docs/results/`, which hold each run
 with its command, hyper-parameters, versions of the libraries and misread test images.
 
 Accuracies are of the data set's test images (MNIST has 10,000), read once, after the last epoch.

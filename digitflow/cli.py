@@ -29,7 +29,7 @@ _TERMINATED = 128 + signal.SIGTERM
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    options = _parser().parse_args(arguments)
+    options = command_line().parse_args(arguments)
     signal.signal(signal.SIGTERM, _leave)
     # A file's name may hold what the console cannot show.
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -76,7 +76,8 @@ def _leave(signum: int, frame: FrameType | None) -> None:
     sys.exit(_TERMINATED)
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_line() -> argparse.ArgumentParser:
+    """Return what takes the command line apart, with all commands."""
     parser = argparse.ArgumentParser(
         prog="digitflow",
         description="Read handwritten digits.",

@@ -147,6 +147,8 @@ def _serve(only_sweep: bool) -> None:
         return
     for name in names:
         say(f"serving  {name}")
+    # Else what a script started in the background, which ignores Ctrl-C, would ignore SIGTERM too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # What is run and when is worth a line here; a script's own lines are its flows'.
     logging.getLogger("prefect.runner").setLevel(logging.WARNING)
     runner = _Runner(pause_on_shutdown=False)

@@ -33,6 +33,8 @@ _DEFAULTS = {
 }
 for _name, _value in _DEFAULTS.items():
     os.environ.setdefault(_name, _value)
+if not os.environ.get("PREFECT_API_URL"):
+    os.environ.pop("PREFECT_API_URL", None)  # Prefect takes an empty one for a server's address
 
 from httpx import TransportError  # noqa: E402
 from prefect import Flow, get_run_logger  # noqa: E402

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from dockerfile import read_stages
 
-from digitflow.cli import _parser
+from digitflow.cli import command_line
 
 _OURS = ("prefect", "flows", "api")
 
@@ -191,7 +191,7 @@ def test_runs_of_a_killed_container_are_known_by_a_name_that_stays(
 
 
 def test_the_api_has_longer_to_end_than_it_takes(services: dict[str, dict[str, Any]]):
-    drain = _parser().parse_args(["serve"]).drain
+    drain = command_line().parse_args(["serve"]).drain
 
     assert services["api"]["stop_grace_period"] == "30s"
     assert drain < 30

@@ -56,6 +56,31 @@ def test_a_signal_is_told_whatever_exception_it_ends_in(
     assert (done.returncode, done.stderr) == (128 + number, f"{word}\n")
 
 
+EMPTY_SCRIPT = """
+from orchestration import run_script
+from prefect import flow
+
+@flow
+def nothing():
+    print("done")
+
+run_script(nothing)
+"""
+
+
+def test_an_empty_address_of_a_server_is_none(repository: Path, tmp_path: Path):
+    done = subprocess.run(
+        [sys.executable, "-c", EMPTY_SCRIPT],
+        cwd=repository / "flows",
+        env=os.environ | {"PREFECT_HOME": str(tmp_path), "PREFECT_API_URL": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
+
+
 def test_the_last_events_of_a_run_are_awaited_in_silence(repository: Path):
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT],

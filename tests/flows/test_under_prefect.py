@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -225,6 +226,24 @@ def has_come_to(place: Path, shards: int, parts: int) -> bool:
     # Not pathlib's, which stumbles over a folder that goes while it looks.
     scored = glob(f"{place.parent}/.{place.name}.digitflow/*/part-*.parquet")  # noqa: PTH207
     return len(scored) >= shards and len(parts_of(place)) >= parts
+
+
+def test_a_service_that_a_script_started_in_the_background_ends_when_it_is_told_to(
+    server: PrefectServer, client: SyncPrefectClient, checkout: Path
+):
+    # A script's shell lets what it starts in the background ignore Ctrl-C.
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with running(server, checkout, "flows/deployments.py") as service:
+            signal.signal(signal.SIGINT, before)
+            wait_for(lambda: all_deployed(client))
+            service.terminate()
+            try:
+                assert service.wait(60) == 0
+            finally:
+                service.kill()
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_a_killed_service_leaves_no_run_that_takes_the_place_of_the_next(
