@@ -43,7 +43,7 @@ def test_the_exit_code_follows_the_policy(
     first, _, *columns = said.out.splitlines()
     verdict = {"like": "stable", "wider": "shifted", "bad": "drifted"}[table]
     assert first.startswith(f"{verdict}: {table}.parquet (1,000 rows) against earlier.parquet")
-    assert len(columns) == 9
+    assert len(columns) == 10
     assert all(line.isascii() for line in columns)
     assert said.err == ""
 
