@@ -29,7 +29,7 @@ RUN python -m pip --python /opt/digitflow/bin/python install --no-cache-dir --on
 FROM plain AS base
 # The user has a number of our own choice, so that volumes and orchestrators can rely on it.
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /tmp digitflow \
-    && install -d -o 10001 -g 10001 /work /data /models /reports
+    && install -d -o 10001 -g 10001 /digits /data /models /reports
 # A home in /tmp, so that nothing else need be writable.
 ENV PATH=/opt/digitflow/bin:$PATH \
     HOME=/tmp \
@@ -38,7 +38,7 @@ ENV PATH=/opt/digitflow/bin:$PATH \
     DIGITFLOW_PREPARED=/data/prepared \
     DIGITFLOW_MODELS=/models \
     DIGITFLOW_REPORTS=/reports
-WORKDIR /work
+WORKDIR /digits
 
 FROM base AS light
 COPY --from=light-environment /opt/digitflow /opt/digitflow

@@ -175,7 +175,7 @@ def test_the_nightly_job_finds_its_inbox_and_a_place_for_its_dataset(
 ):
     deployments = yaml.safe_load((repository / "prefect.yaml").read_text())["deployments"]
     nightly = deployments[0]["parameters"]
-    served_from = Path("/work")  # the WORKDIR of both images
+    served_from = Path("/digits")  # the WORKDIR of both images
     places = mounts(services["flows"])
 
     assert str(served_from / nightly["inbox"]) in places

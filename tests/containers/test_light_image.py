@@ -76,7 +76,7 @@ def work(tmp_path: Path, repository: Path) -> Path:
 
 
 def run(image: Image, work: Path, *words: str) -> "subprocess.CompletedProcess[str]":
-    command = image.command(words, {"/work": work}, read_only=True)
+    command = image.command(words, {"/digits": work}, read_only=True)
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
@@ -139,7 +139,7 @@ def test_it_does_not_serve_without_a_token(image: Image, work: Path, repository:
 @contextmanager
 def serving(image: Image, work: Path, words: list[str]) -> Iterator[tuple[str, int]]:
     """Run the image's server; give its address and its process."""
-    command = image.command(words, {"/work": work}, read_only=True, DIGITFLOW_TOKEN=_TOKEN)
+    command = image.command(words, {"/digits": work}, read_only=True, DIGITFLOW_TOKEN=_TOKEN)
     pipe, log = subprocess.PIPE, subprocess.DEVNULL
     with subprocess.Popen(command, stdout=pipe, stderr=log, text=True) as process:
         address = re.search(r"http://0\.0\.0\.0(:\d+)", process.stdout.readline())
