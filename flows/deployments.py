@@ -6,7 +6,6 @@ python flows/deployments.py
 import argparse
 import asyncio
 import logging
-import os
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -68,7 +67,7 @@ def sweep(client: SyncPrefectClient, names: Sequence[str]) -> list[FlowRun]:
     """End the runs of deployments, named ``flow/deployment``, whose processes are gone.
 
     A run whose process was killed along with what watched it is `Running` for ever, and takes the
-    place of the next one. Runs that a worker has on another machine are left alone.
+    place of the next one. Runs of workers are left alone, as they may be on other machines.
 
     Returns
     -------
@@ -102,9 +101,8 @@ def _ids_of(client: SyncPrefectClient, names: Sequence[str]) -> Iterator[Any]:
 
 
 def _is_stale(run: FlowRun, alive: set[str]) -> bool:
-    # A worker's process has a name like host:pid.
-    host = (run.infrastructure_pid or "").rpartition(":")[0]
-    if str(run.id) in alive or (host and host != os.uname().nodename):
+    # What a worker started has the number of a process alone, which may be any machine's.
+    if str(run.id) in alive or run.infrastructure_pid is not None:
         return False
     since = run.state.timestamp if run.state else None
     if run.state_type != StateType.PENDING or since is None:
