@@ -104,14 +104,15 @@ def alert_on_failure(flow: "Flow[..., Any]", flow_run: FlowRun, state: State[Any
     _alert(flow.name, message, exit_code=exit_code, state=state.name, **facts)
 
 
-_told: set[str] = set()
+_told: set[Any] = set()  # ids of runs; None for a script that ended before its run
 
 
 def _alert(name: str, message: str, exit_code: int | None, **facts: Any) -> None:
-    """Tell the failure hook, once in a process."""
-    if _told:
+    """Tell the failure hook, once of each run: a service sees many of them crash."""
+    run_id = facts.get("run_id")
+    if run_id in _told or (run_id is None and _told):
         return
-    _told.add(name)
+    _told.add(run_id)
     told = {"text": f"{name}: {message}", "flow": name, "message": message, "exit_code": exit_code}
     if problem := send_alert(told | facts):
         print(f"note: {problem}", file=sys.stderr, flush=True)

@@ -1,6 +1,7 @@
 """The deployments that prefect.yaml describes, without a server: what would be registered."""
 
 import importlib
+import json
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from uuid import uuid4
 
 import pytest
 from deployments import _is_stale, _runs_with_a_process, read_deployments
+from orchestration import _alert
 from prefect.client.schemas.objects import StateType
 from prefect.deployments.runner import RunnerDeployment
 
@@ -35,6 +37,18 @@ def test_every_flow_tells_the_failure_hook(deployments):
         flow = getattr(importlib.import_module(Path(script).stem), name)
         hooks = [*flow.on_failure_hooks, *flow.on_crashed_hooks]
         assert [hook.__name__ for hook in hooks] == ["alert_on_failure"] * 2
+
+
+def test_the_hook_is_told_of_every_run_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    told = tmp_path / "told.jsonl"
+    monkeypatch.setenv("DIGITFLOW_ON_FAILURE", f"cat >> '{told}'; echo >> '{told}'")
+    runs = [uuid4(), uuid4()]
+
+    for run_id in (*runs, runs[0]):  # as a service sees them crash
+        _alert("nightly", "Its process is gone.", None, run_id=run_id)
+
+    facts = [json.loads(line) for line in told.read_text().splitlines()]
+    assert [each["run_id"] for each in facts] == [str(run_id) for run_id in runs]
 
 
 def test_one_run_at_a_time_and_none_waits_for_a_scheduled_one(deployments):
