@@ -21,7 +21,7 @@ from pydantic import Field
 
 from digitflow import settings
 from digitflow.commands.drift import FAIL_ON, drift_picture
-from digitflow.commands.score import note_scoring, score_exit_code, share
+from digitflow.commands.score import add_max_error_rate, note_scoring, score_exit_code
 from digitflow.errors import DigitflowError, DriftedError, OutputError, UsageError
 from digitflow.runs.recording import Run, recording
 from digitflow.scoring.days import parse_days
@@ -223,12 +223,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         default="drifted",
         help="end with exit code 7 from this verdict on (default: drifted)",
     )
-    parser.add_argument(
-        "--max-error-rate",
-        type=share,
-        metavar="SHARE",
-        help="end with 3 only if a larger share of the files cannot be read, 0 to 1 (default: 0)",
-    )
+    add_max_error_rate(parser)
     parser.add_argument(
         "--retries",
         type=int,

@@ -56,16 +56,21 @@ def add_score_arguments(parser: argparse.ArgumentParser) -> None:
         help="keep the parts of a dataset in folders by the day on which their files came in: that "
         "of a dated folder (2026-01-05/), or of the run that first had them, UTC",
     )
+    add_max_error_rate(parser)
+    parser.add_argument(
+        "--summary", metavar="FILE", help="write the summary as JSON; - prints it instead of words"
+    )
+    parser.add_argument("--profile", action="store_true", help="print where the time went")
+
+
+def add_max_error_rate(parser: argparse.ArgumentParser) -> None:
+    """Add the option of every command that scores a folder."""
     parser.add_argument(
         "--max-error-rate",
         type=share,
         metavar="SHARE",
         help="end with 3 only if a larger share of the files cannot be read, 0 to 1 (default: 0)",
     )
-    parser.add_argument(
-        "--summary", metavar="FILE", help="write the summary as JSON; - prints it instead of words"
-    )
-    parser.add_argument("--profile", action="store_true", help="print where the time went")
 
 
 def share(text: str) -> float:
