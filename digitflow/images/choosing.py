@@ -53,14 +53,15 @@ def _mass(parts: Parts, ink: Ink) -> np.ndarray:
     return parts.sum_over(ink.amount) * (parts.sum_over(ink.strong) > 0)
 
 
-def choose_digit(parts: Parts, ink: Ink) -> np.ndarray:
+def choose_digit(parts: Parts, mass: np.ndarray) -> np.ndarray:
     """Choose the main part and those that belong to it.
 
     Parameters
     ----------
     parts : Parts
         The n that `written_parts` returned.
-    ink : Ink
+    mass : ndarray of shape (n,), float64
+        Of each, as `written_mass` returned it.
 
     Returns
     -------
@@ -68,7 +69,6 @@ def choose_digit(parts: Parts, ink: Ink) -> np.ndarray:
         All false where nothing is a digit.
     """
     boxes = parts.boxes
-    mass = written_mass(parts, ink)
     size = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
     rows, columns = parts.shape
     middle = (boxes[:, :2] + boxes[:, 2:]) / 2
@@ -94,7 +94,7 @@ def choose_digit(parts: Parts, ink: Ink) -> np.ndarray:
         chosen = more
 
 
-def count_others(parts: Parts, ink: Ink, chosen: np.ndarray) -> int:
+def count_others(parts: Parts, mass: np.ndarray, chosen: np.ndarray) -> int:
     """Return how many parts that were not chosen are nearly as large as the digit.
 
     What the picture's rim cuts is a neighbour's, and counts where there are many: stripes, a text.
@@ -102,11 +102,11 @@ def count_others(parts: Parts, ink: Ink, chosen: np.ndarray) -> int:
     Parameters
     ----------
     parts : Parts
-    ink : Ink
+    mass : ndarray of shape (n,), float64
+        Of each, as `written_mass` returned it.
     chosen : ndarray of shape (n,), bool
         What `choose_digit` returned; not all false.
     """
-    mass = written_mass(parts, ink)
     sides = parts.boxes[:, 2:] - parts.boxes[:, :2]
     left, top, right, bottom = parts.box_around(chosen)
     large = ~chosen & (mass >= _OTHERS_MASS * mass[chosen].sum())
@@ -136,7 +136,8 @@ def _frames(parts: Parts, mass: np.ndarray) -> np.ndarray:
     frames = np.zeros(len(parts.boxes), bool)
     boxes = parts.boxes
     hollow = parts.share_near_box(_FRAME_MARGIN) >= _FRAME_SHARE
-    for frame in np.flatnonzero(hollow & (mass > 0)):
+    roomy = (boxes[:, 2:] - boxes[:, :2]).min(axis=1) > 2  # for anything inside
+    for frame in np.flatnonzero(hollow & roomy & (mass > 0)):
         left, top, right, bottom = boxes[frame]
         inside = (boxes[:, 0] > left) & (boxes[:, 1] > top)
         inside &= (boxes[:, 2] < right) & (boxes[:, 3] < bottom)

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageFilter
+from numpy.lib.stride_tricks import sliding_window_view
+from PIL import Image
 
 # Pictures are searched at this many pixels along the longer side at most.
 WORKING_SIDE = 640
@@ -122,11 +123,21 @@ def _is_dark_on_light(grey: np.ndarray) -> bool:
     # Continued as it rises or falls, so that light that changes leaves nothing at the rim.
     half = window // 2
     padded = np.pad(small.astype(np.float32), half, mode="reflect", reflect_type="odd")
-    wide = Image.fromarray(np.clip(padded, 0, 255).astype(np.uint8))
-    around = np.asarray(wide.filter(ImageFilter.MedianFilter(window)))[half:-half, half:-half]
-    residual = small - around.astype(np.float32)
+    residual = small - _median_around(np.clip(padded, 0, 255), window)
     bright, dark = (float((np.maximum(sign * residual, 0) ** 2).sum()) for sign in (1, -1))
     return bright <= _SURELY * dark or residual.max() < _LEAST_BRIGHT
+
+
+def _median_around(values: np.ndarray, window: int) -> np.ndarray:
+    """Return the median, float32, of each square of `window` (odd) px that lies within a picture.
+
+    A tenth of the time of Pillow's filter, whose cost grows with the square's area as well.
+    """
+    # Whole numbers of 32 bits are what NumPy selects from fastest on most machines.
+    squares = sliding_window_view(values.astype(np.int32), (window, window))
+    middle = window**2 // 2
+    flat = squares.reshape(*squares.shape[:2], -1)
+    return np.partition(flat, middle, axis=-1)[..., middle].astype(np.float32)
 
 
 def _paper_level(coarse: np.ndarray, shape: tuple[int, int]) -> np.ndarray | float:
@@ -162,12 +173,12 @@ def _noise(ink: np.ndarray) -> float:
     """
     if min(ink.shape) < 3 * _LEAST_REACH:
         return 0.0
-    return float(np.median(np.abs(np.diff(ink, axis=1)))) * 1.4826 / 2**0.5
+    return _quantile(np.abs(np.diff(ink, axis=1)), 0.5) * 1.4826 / 2**0.5
 
 
 def _thresholds(ink: np.ndarray, noise: float) -> tuple[float, float] | None:
     """Return the least that may be ink and the least that surely is; None where nothing is ink."""
-    ink -= np.percentile(ink, 25)
+    ink -= _quantile(ink, 0.25)
     strongest = max(4, min(30, ink.size // 2000))  # a count: small digits in large photos stay
     peak = float(np.partition(ink, -strongest, axis=None)[-strongest]) if ink.size > 4 else 0.0
     if peak < max(_FAINTEST_INK, 5 * noise):
@@ -176,6 +187,16 @@ def _thresholds(ink: np.ndarray, noise: float) -> tuple[float, float] | None:
     # Where all ink is of one tone, there is nothing to part: stay well below it.
     high = min(otsu(ink[ink > floor], floor, peak), _HIGHEST_THRESHOLD * peak)
     return max(floor, high / 2), high
+
+
+def _quantile(values: np.ndarray, share: float) -> float:
+    """Return what NumPy's `quantile` does, in a fifth of its time, as it selects one value."""
+    position = share * (values.size - 1)
+    below = int(position)
+    ordered = np.partition(values, below, axis=None)
+    low, above = ordered[below], ordered[below + 1 :]
+    step = above.min() - low if above.size else 0.0
+    return float(low + step * (position - below))
 
 
 def otsu(values: np.ndarray, low: float, high: float) -> float:
@@ -209,8 +230,9 @@ def _box_mean(values: np.ndarray, size: int, axis: int) -> np.ndarray:
     # Continued as it rises or falls, so that a gradient stays one up to the rim.
     padded = np.pad(values, width, mode="reflect", reflect_type="odd")
     running = np.cumsum(padded, axis=axis, dtype=np.float64)
-    after = np.take(running, range(size, running.shape[axis]), axis)
-    before = np.take(running, range(running.shape[axis] - size), axis)
+    before, after = (
+        (running[:-size], running[size:]) if axis == 0 else (running[:, :-size], running[:, size:])
+    )
     return ((after - before) / size).astype(np.float32)
 
 

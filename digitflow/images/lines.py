@@ -103,8 +103,12 @@ def _find_lines(
     best, best_slope, heights = 0, 0.0, np.empty(0)
     n_steps = max(1, round(_STEEPEST * columns / 2))
     for slope in sorted(np.linspace(-_STEEPEST, _STEEPEST, 2 * n_steps + 1), key=abs):
+        covered = cover(column, top, bottom)
+        line = covered >= columns / 4
+        if line.sum() <= best:  # as at most slopes: spare the rest
+            continue
         within = cover(every, 0, rows)
-        line = cover(column, top, bottom) >= np.maximum(_LEAST_COVER * within, columns / 4)
+        line &= covered >= _LEAST_COVER * within
         line &= cover(column[thin], top[thin], bottom[thin]) >= 0.5 * within
         if line.sum() > best:
             best, best_slope = line.sum(), float(slope)

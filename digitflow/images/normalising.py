@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from digitflow.images.choosing import choose_digit, count_others, written_parts
+from digitflow.images.choosing import choose_digit, count_others, written_mass, written_parts
 from digitflow.images.ink import find_ink, with_edges
 from digitflow.images.placing import DIGIT_SIDE, SIDE, place, with_mnist_strokes
 from digitflow.images.sheets import find_sheet, only_sheet
@@ -93,7 +93,8 @@ def _normalise_sheet(grey: np.ndarray, stages: dict[str, np.ndarray]) -> Normali
     stages["ink"] = ink.amount
     parts = written_parts(ink)
     stages["written"] = parts.paint(np.ones(len(parts.boxes), bool))
-    chosen = choose_digit(parts, ink)
+    mass = written_mass(parts, ink)
+    chosen = choose_digit(parts, mass)
     if not chosen.any():
         return _blank(grey)
     left, top, right, bottom = parts.box_around(chosen)
@@ -103,7 +104,7 @@ def _normalise_sheet(grey: np.ndarray, stages: dict[str, np.ndarray]) -> Normali
     stages["digit"] = amount
     box = (ink.factor * left, ink.factor * top, ink.factor * right, ink.factor * bottom)
     found = from_ink(amount, box, grey.shape, ink.polarity)
-    return replace(found, others=count_others(parts, ink, chosen))
+    return replace(found, others=count_others(parts, mass, chosen))
 
 
 def from_ink(

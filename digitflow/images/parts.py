@@ -37,13 +37,21 @@ class Parts:
     run_part: np.ndarray  # int64 (m,), 0..n-1
     boxes: np.ndarray  # int64 (n, 4): left, top, right, bottom; the last two one past the end
 
+    @property
+    def areas(self) -> np.ndarray:
+        """Return how many pixels each part has, float64 (n,)."""
+        lengths = self.run_stop - self.run_start
+        return np.bincount(self.run_part, lengths, minlength=len(self.boxes)).astype(np.float64)
+
     def sum_over(self, values: np.ndarray) -> np.ndarray:
         """Return the sum of `values` (rows, columns) over each part, float64 (n,)."""
-        columns = self.shape[1]
-        running = np.concatenate(([0.0], np.cumsum(values, dtype=np.float64)))
-        first = self.run_row * columns + self.run_start
-        last = self.run_row * columns + self.run_stop
-        sums = running[last] - running[first]
+        if not len(self.boxes):
+            return np.zeros(0)
+        first = self.run_row * self.shape[1]
+        # Of each run, and of the gap after it; the last run may end where the values do.
+        edges = np.stack([first + self.run_start, first + self.run_stop], axis=1).ravel()
+        edges = edges[: -1 if edges[-1] == values.size else None]
+        sums = np.add.reduceat(values.ravel(), edges, dtype=np.float64)[::2]
         return np.bincount(self.run_part, sums, minlength=len(self.boxes))
 
     def share_near_box(self, margin: float) -> np.ndarray:

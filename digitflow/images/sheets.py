@@ -93,7 +93,7 @@ def _sheet_of(tone: np.ndarray, grey: np.ndarray) -> np.ndarray | None:
     parts = find_parts(tone)
     if not len(parts.boxes):
         return None
-    areas = parts.sum_over(np.ones(parts.shape))
+    areas = parts.areas
     largest = np.arange(len(areas)) == areas.argmax()
     paper = parts.paint(largest)
     beside = find_parts(~paper)

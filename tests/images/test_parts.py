@@ -25,14 +25,15 @@ def flood_labels(mask: np.ndarray) -> np.ndarray:
     return labels
 
 
-@pytest.mark.parametrize("density", [0.1, 0.3, 0.45, 0.6, 0.9])
+@pytest.mark.parametrize("density", [0.0, 0.1, 0.3, 0.45, 0.6, 0.9, 1.0])
 @pytest.mark.parametrize("shape", [(20, 31), (1, 50), (50, 1)])
 def test_parts_are_those_of_a_flood_fill(density: float, shape: tuple[int, int]) -> None:
     mask = np.random.default_rng(0).random(shape) < density
     labels, parts = flood_labels(mask), find_parts(mask)
-    assert len(parts.boxes) == labels.max()
+    assert len(parts.boxes) == len(parts.areas) == labels.max()
     values = np.random.default_rng(1).random(shape)
     sums = parts.sum_over(values)
+    assert len(sums) == labels.max()
     for number, (left, top, right, bottom) in enumerate(parts.boxes):
         painted = parts.paint(np.arange(len(parts.boxes)) == number)
         (label,) = np.unique(labels[painted])
@@ -41,6 +42,7 @@ def test_parts_are_those_of_a_flood_fill(density: float, shape: tuple[int, int])
         assert (left, top) == (columns.min(), rows.min())
         assert (right, bottom) == (columns.max() + 1, rows.max() + 1)
         assert sums[number] == pytest.approx(values[painted].sum())
+        assert parts.areas[number] == painted.sum()
 
 
 def test_a_snake_is_one_part() -> None:
