@@ -1,4 +1,4 @@
-"""Write `docs/accuracy.md` from the results in `docs/results/`.
+"""Write `docs/accuracy.md`, and the README's figures, from the results in `docs/results/`.
 
 python benchmarks/tables.py
 """
@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from front_page import figures_table, with_figures
 from markdown_parts import machine_of, section, table
 from picture_tables import (
     LEFT_OUT,
@@ -27,7 +28,9 @@ from speed_tables import SCORING, SERVING, scoring_table, serving_table
 
 from digitflow import files
 
-DOCS = Path(__file__).resolve().parents[1] / "docs"
+REPOSITORY = Path(__file__).resolve().parents[1]
+DOCS = REPOSITORY / "docs"
+SHIPPED = REPOSITORY / "models" / "mnist" / "pretrained" / "manifest.json"
 
 Result = Mapping[str, Any]
 
@@ -192,5 +195,17 @@ def read_results(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(path.read_text()) | {"name": path.stem} for path in paths]
 
 
+def front_page(readme: str, results: Sequence[Result]) -> str:
+    """Return the README with the figures of these results and of the shipped model."""
+    return with_figures(readme, figures_table(results, json.loads(SHIPPED.read_text())))
+
+
+def main() -> None:
+    """Write both pages."""
+    results, readme = read_results(DOCS / "results"), REPOSITORY / "README.md"
+    files.write_text(DOCS / "accuracy.md", accuracy_page(results))
+    files.write_text(readme, front_page(readme.read_text(), results))
+
+
 if __name__ == "__main__":
-    files.write_text(DOCS / "accuracy.md", accuracy_page(read_results(DOCS / "results")))
+    main()

@@ -18,17 +18,29 @@ _PREFECT = "needs a server that stays; tests/flows/test_under_prefect.py does th
 
 #: Command -> why it is not run.
 NOT_RUN = {
-    "python3 -m venv .venv && . .venv/bin/activate && pip install -e . -c constraints.txt "
-    "&& python flows/train_flow.py": _INSTALLS,
+    "python3 -m venv .venv && . .venv/bin/activate": _INSTALLS,
+    "pip install -r requirements-light.txt -c constraints.txt && pip install --no-deps .": (
+        "installs packages; tests/containers/test_light_image.py does it in an empty file system"
+    ),
+    "pip install -e . -c constraints.txt": _INSTALLS,
     '. .venv/bin/activate && pip install -e ".[test]" -c constraints.txt && pytest': _INSTALLS,
-    "pip install .": _INSTALLS,
     'pip install "digitflow[dask]"': _INSTALLS,
     'pip install "tensorflow[and-cuda]" -c constraints.txt': "needs a GPU to be of use",
     "python -c \"import tensorflow; print(tensorflow.config.list_physical_devices('GPU'))\"": (
         "needs a GPU; without one, TensorFlow is not silent"
     ),
     "python flows/train_flow.py": "may download; tests/flows/test_train_mnist.py trains on MNIST",
+    "python flows/train_flow.py --network accurate": (
+        "takes half an hour; tests/flows/test_train_mnist.py trains others"
+    ),
+    "python flows/train_flow.py --dataset my-digits/ --network robust": (
+        "as without --network, which is run"
+    ),
+    "python flows/train_flow.py --network robust --drawn-digits 20000 --outliers 30000": (
+        "takes half an hour; tests/learning/test_training.py does it in small"
+    ),
     "python flows/tune_flow.py": "takes hours; tests/flows/test_tune_flow.py searches in small",
+    "python flows/tune_flow.py --dataset mnist --trials 20 --jobs 2": "as above",
     "python flows/train_flow.py --dataset emnist-letters": "downloads 560 MB and trains for long",
     "digitflow score images/ out.parquet --model emnist-letters": "needs the model of that run",
     "python flows/train_flow.py --dataset mnist --corrections monday-answers.csv --corrections "

@@ -23,6 +23,7 @@ def full_desk(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Pat
     for name, example in (pictures | {"a.png": "seven.png", "b.png": "seven.png"}).items():
         shutil.copy(examples / example, desk / name)
     (desk / "note.txt").write_text("no picture")
+    Image.new("L", (64, 48), 255).save(desk / "blank.png")
     for folder in ("images", "checked", "inbox/2026-01-05", "inbox/2026-02-01"):
         shutil.copytree(examples, desk / folder)
     data = load_dataset("digits")
