@@ -39,6 +39,8 @@ NOT_RUN = {
     "python flows/train_flow.py --network robust --drawn-digits 20000 --outliers 30000": (
         "takes half an hour; tests/learning/test_training.py does it in small"
     ),
+    "python flows/train_flow.py --dataset mnist --network robust --drawn-digits 20000 --outliers "
+    "30000 --corrections out-answers.csv": "as above",
     "python flows/tune_flow.py": "takes hours; tests/flows/test_tune_flow.py searches in small",
     "python flows/tune_flow.py --dataset mnist --trials 20 --jobs 2": "as above",
     "python flows/train_flow.py --dataset emnist-letters": "downloads 560 MB and trains for long",
