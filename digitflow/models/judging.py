@@ -21,7 +21,7 @@ TOUCHING: Judgement = (
 SEVERAL: Judgement = (
     "uncertain",
     "several",
-    "more than one thing is written here; --multi reads each",
+    "more than one thing is written here; --multi, ?multi=true or read_all reads each",
 )
 
 
