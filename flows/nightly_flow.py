@@ -96,6 +96,7 @@ def nightly(
     model: str | None = None,
     multi: bool = False,
     workers: Annotated[int, Field(ge=1)] | None = None,
+    keep_removed: bool = True,
     against: Sequence[str] = (),
     fail_on: Literal["drifted", "shifted", "never"] = "drifted",
     max_error_rate: Annotated[float, Field(ge=0, le=1)] | None = None,
@@ -114,6 +115,7 @@ def nightly(
         model: Name, name@version or a bundle's folder. Empty: mnist.
         multi: Several digits in a picture; a row for each.
         workers: Processes. Empty: one for each CPU.
+        keep_removed: Keep the rows of files that left the inbox, which may be emptied then.
         against: What the last day is compared with: tables, what `digitflow drift --json` printed
             of one, or a bundle's folder. Empty: the 28 days before it; where there are none, the
             model's validation images.
@@ -127,6 +129,7 @@ def nightly(
     output = f"{output.rstrip('/')}/"
     run_id = new_run_id()
     options: dict[str, Any] = {"model": model, "multi": multi, "workers": workers}
+    options["keep_removed"] = keep_removed
     given = {"inbox": inbox, "output": output, "backfill": backfill, **options, "retries": retries}
     given |= {"against": [*against], "fail_on": fail_on, "max_error_rate": max_error_rate}
     with recording(settings.reports_folder().resolve() / run_id, "nightly", given) as run:
@@ -210,6 +213,13 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         "--multi", action="store_true", help="several digits in a picture; a row for each"
     )
     parser.add_argument(
+        "--drop-removed",
+        dest="keep_removed",
+        action="store_false",
+        help="drop the rows of files that left the inbox (default: they stay, and the inbox may be "
+        "emptied)",
+    )
+    parser.add_argument(
         "--against",
         nargs="+",
         default=[],
@@ -247,6 +257,7 @@ def main() -> None:
             options.model,
             options.workers,
             multi=options.multi,
+            keep_removed=options.keep_removed,
             partition_by="day",
             days=options.backfill,
         )

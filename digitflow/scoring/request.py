@@ -269,7 +269,9 @@ def _check_that_rows_can_stay(request: Request, earlier: dict[str, Any]) -> None
         ),
     ]:
         if was != would_be:
-            option = "--keep-removed" if request.keep_removed else f"the days {request.days}"
+            option = "--keep-removed (of the nightly job: give --drop-removed)"
+            if request.days:
+                option = f"the days {request.days}"
             raise UsageError(
                 f"{request.output}: rows of another {what} ({was}) cannot stay beside new ones; "
                 f"leave out {option} or name another output"

@@ -1,6 +1,7 @@
 """The nightly job as a user runs it: a script, a real Prefect server, real files."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -16,6 +17,8 @@ from prefect_server import PrefectServer, serving_prefect
 from pyarrow import dataset as arrow_dataset
 from scoring.scored_datasets import stand_of
 from scoring_support import make_images, settle
+
+from digitflow.scoring.folder import score_folder
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -106,6 +109,27 @@ def test_a_night_is_scored_and_told_and_a_second_run_changes_nothing(
     assert stand_of(tmp_path / "scored") == stand
     assert records(tmp_path)[-1]["outputs"] == []
     assert told(tmp_path) == []
+
+
+def test_rows_of_files_that_left_the_inbox_stay_unless_they_are_to_go(
+    tmp_path: Path, run_flow: Run
+):
+    (tmp_path / "inbox").mkdir()
+    make_images(tmp_path / "inbox" / "2026-01-01", 5)
+    score_folder(tmp_path / "inbox", f"{tmp_path}/scored/", workers=1, partition_by="day")
+    shutil.rmtree(tmp_path / "inbox" / "2026-01-01")
+    make_images(tmp_path / "inbox" / "2026-01-02", 5)
+
+    always = ["inbox", "scored/", "--fail-on", "never", "--workers", "1"]
+    kept = run_flow(*always)
+    assert (kept.returncode, kept.stderr) == (0, "")
+    assert rows(tmp_path)["added_on"].to_pylist() == ["2026-01-01"] * 5 + ["2026-01-02"] * 5
+
+    dropped = run_flow(*always, "--drop-removed")
+    assert (dropped.returncode, dropped.stderr) == (0, "")
+    assert rows(tmp_path)["added_on"].to_pylist() == ["2026-01-02"] * 5
+    given = [record["parameters"]["keep_removed"] for record in records(tmp_path)]
+    assert given == [True, False]
 
 
 def test_drift_fails_the_run_and_the_hook_is_told_once(
