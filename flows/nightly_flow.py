@@ -196,9 +196,10 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         description="Score an inbox into a dataset kept by day, compare the last day with those "
         "before, and tell; as a Prefect flow. What was scored before is not scored again.",
         epilog="DIGITFLOW_ON_FAILURE names a command or a webhook that is told of a failure "
-        "(docs/nightly.md). Exit codes: 0 done; 2 wrong usage; 3 done, but some images could not "
-        "be read (each has its row; with --max-error-rate: too many); 4 damaged model; 6 output "
-        "cannot be written; 7 done, but the last day has drifted; 130 interrupted; 143 terminated.",
+        "(docs/nightly.md). Exit codes: 0 done; 1 Prefect's server is not there; 2 wrong usage; 3 "
+        "done, but some images could not be read (each has its row; with --max-error-rate: too "
+        "many); 4 damaged model; 6 output cannot be written; 7 done, but the last day has drifted; "
+        "130 interrupted; 143 terminated.",
     )
     parser.add_argument("inbox", help="the folder of images, or s3://bucket/inbox")
     parser.add_argument("output", help="the folder of the dataset, as scored/")

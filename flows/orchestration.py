@@ -9,6 +9,7 @@ knows that form, and shows it in the form of its page.
 import contextlib
 import logging
 import os
+import re
 import signal
 import socket
 import sys
@@ -36,10 +37,15 @@ for _name, _value in _DEFAULTS.items():
 if not os.environ.get("PREFECT_API_URL"):
     os.environ.pop("PREFECT_API_URL", None)  # Prefect takes an empty one for a server's address
 
-from httpx import TransportError  # noqa: E402
+from httpx import (  # noqa: E402
+    HTTPStatusError,
+    InvalidURL,
+    TransportError,
+    UnsupportedProtocol,
+)
 from prefect import Flow, get_run_logger  # noqa: E402
 from prefect.client.schemas.objects import FlowRun, State, TaskRun  # noqa: E402
-from prefect.exceptions import MissingContextError, PrefectHTTPStatusError  # noqa: E402
+from prefect.exceptions import MissingContextError  # noqa: E402
 from prefect.settings import PREFECT_API_URL  # noqa: E402
 from prefect.tasks import Task  # noqa: E402
 
@@ -70,16 +76,55 @@ def run_script(flow: Callable[[], Result]) -> Result:
             ending = _ending_signal(error, noted)
             if ending:
                 _end_with(in_one_line(_ENDED_BY[ending], error), 128 + ending)
-            if isinstance(error, TransportError | PrefectHTTPStatusError):
-                error = DigitflowError(
-                    f"Prefect's server at {PREFECT_API_URL.value()} fails "
-                    f"({type(error).__name__}); see to it and run again: nothing that was finished "
-                    "is lost"
-                )
+            if problem := _problem_of_the_server(error):
+                _end_with(f"error: {problem}", DigitflowError.exit_code)
             if not isinstance(error, DigitflowError):
                 _alert(Path(sys.argv[0]).stem, f"{type(error).__name__}: {error}", exit_code=1)
                 raise
             _end_with(f"error: {in_one_line(str(error), error)}", error.exit_code)
+
+
+# How the errors begin in which Prefect 3.8.8 wraps whatever its first request came to.
+_OF_THE_FIRST_REQUEST = (
+    "Failed to reach API",
+    "Found incompatible versions",
+    "Timed out while attempting to connect to ephemeral Prefect API server",
+)
+
+
+def _problem_of_the_server(error: BaseException) -> str | None:
+    """Return what is wrong with Prefect's server, in one line, if that is what an error tells."""
+    wrapped = isinstance(error, RuntimeError) and str(error).startswith(_OF_THE_FIRST_REQUEST)
+    if not wrapped and not isinstance(error, TransportError | HTTPStatusError | InvalidURL):
+        return None
+    address = re.sub("//[^/@]*@", "//", PREFECT_API_URL.value() or "")  # it may hold a password
+    what, remedy = _what_and_remedy((wrapped and error.__cause__) or error, bool(address))
+    whose = f"Prefect's server at {address}" if address else "Prefect's temporary server"
+    return f"{whose} {what}; {remedy}, and run again: nothing that was finished is lost"
+
+
+def _what_and_remedy(error: BaseException, is_named: bool) -> tuple[str, str]:
+    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    correct = "correct PREFECT_API_URL, as http://127.0.0.1:4200/api"
+    if not is_named:
+        remedy = "start one that stays (prefect server start), name it by PREFECT_API_URL"
+        return f"fails ({reason})", remedy
+    match error:
+        case InvalidURL() | UnsupportedProtocol():
+            return f"has no usable address ({reason})", correct
+        case TransportError():
+            return f"does not answer ({reason})", "start it (prefect server start), or " + correct
+        case HTTPStatusError(response=response) if response.status_code in (401, 403):
+            remedy = "set PREFECT_API_AUTH_STRING as the server has it"
+            return f"refuses its client ({response.status_code})", remedy
+        case HTTPStatusError(response=response) if response.status_code >= 500:
+            return f"fails ({response.status_code})", "look at its log"
+        case HTTPStatusError(response=response):
+            return f"does not answer as Prefect's ({response.status_code})", correct
+    return (
+        f"does not answer as Prefect's ({reason})",
+        "see that it is one of Prefect 3, or " + correct,
+    )
 
 
 def say(line: str) -> None:

@@ -113,9 +113,9 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description="Score every image of a folder into a Parquet table or dataset, as a Prefect "
         "flow.",
-        epilog="Exit codes: 0 done; 2 wrong usage; 3 done, but some images could not be read (each "
-        "has its row; with --max-error-rate: too many); 4 damaged model; 6 output cannot be "
-        "written; 130 interrupted; 143 terminated.",
+        epilog="Exit codes: 0 done; 1 Prefect's server is not there; 2 wrong usage; 3 done, but "
+        "some images could not be read (each has its row; with --max-error-rate: too many); 4 "
+        "damaged model; 6 output cannot be written; 130 interrupted; 143 terminated.",
     )
     add_score_arguments(parser)
     return parser.parse_args()

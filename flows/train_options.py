@@ -32,8 +32,9 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser = argparse.ArgumentParser(
         description="Train a digit classifier: locate or download the data, prepare it, fit a "
         "network, export it to TFLite, evaluate it into reports/, and register it in models/.",
-        epilog="Exit codes: 0 done; 1 training failed; 2 wrong usage; 5 data unavailable or "
-        "damaged; 6 output cannot be written; 130 interrupted; 143 terminated.",
+        epilog="Exit codes: 0 done; 1 training failed, or Prefect's server is not there; 2 wrong "
+        "usage; 5 data unavailable or damaged; 6 output cannot be written; 130 interrupted; 143 "
+        "terminated.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add_data_options(parser)

@@ -201,8 +201,9 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         "held-out writers of the training images, never on test images. Leaves leaderboard.csv, "
         "leaderboard.png, trials.csv and winner.json in reports/. The same command after a kill "
         "goes on where it was; with more trials it keeps those done.",
-        epilog="Exit codes: 0 done; 1 no candidate could be trained; 2 wrong usage; 5 data "
-        "unavailable or damaged; 6 output cannot be written; 130 interrupted; 143 terminated.",
+        epilog="Exit codes: 0 done; 1 no candidate could be trained, or Prefect's server is not "
+        "there; 2 wrong usage; 5 data unavailable or damaged; 6 output cannot be written; 130 "
+        "interrupted; 143 terminated.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add_data_options(parser)

@@ -143,5 +143,7 @@ def test_a_server_that_is_not_there_is_one_line(repository: Path, tmp_path: Path
     )
 
     assert done.returncode == 1
-    assert done.stderr.startswith("error: Prefect's server at http://127.0.0.1:9/api fails (")
+    assert done.stderr.startswith(
+        "error: Prefect's server at http://127.0.0.1:9/api does not answer ("
+    )
     assert done.stderr.count("\n") == 1

@@ -2,9 +2,20 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+from orchestration import _problem_of_the_server
+from prefect.context import SyncClientContext
+from prefect.settings import (
+    PREFECT_API_URL,
+    PREFECT_CLIENT_MAX_RETRIES,
+    temporary_settings,
+)
 
 SCRIPT = """
 from orchestration import run_script
@@ -66,6 +77,92 @@ def nothing():
 
 run_script(nothing)
 """
+
+
+class Answers(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(self.server.code)
+        self.send_header("Content-Length", "5")
+        self.end_headers()
+        self.wfile.write(b"hello")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def answering(code: int | None) -> Iterator[str]:
+    """Give the address of a server that is not Prefect's, or, without a code, of none."""
+    with HTTPServer(("127.0.0.1", 0), Answers) as server:
+        address = f"http://127.0.0.1:{server.server_port}/api"
+        if code is not None:
+            server.code = code
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            yield address
+            server.shutdown()
+            return
+    yield address
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        (None, "does not answer ("),
+        (200, "does not answer as Prefect's ("),
+        (404, "does not answer as Prefect's (404); correct PREFECT_API_URL, "),
+        (401, "refuses its client (401); set PREFECT_API_AUTH_STRING "),
+        (403, "refuses its client (403); set PREFECT_API_AUTH_STRING "),
+        (500, "fails (500); look at its log, "),
+    ],
+)
+def test_a_server_that_is_not_prefects_is_told_in_one_line(code: int | None, message: str):
+    with answering(code) as address:
+        problem = problem_at(address)
+
+    assert problem.startswith(f"Prefect's server at {address} {message}")
+    assert problem.endswith(" and run again: nothing that was finished is lost")
+    assert "\n" not in problem
+
+
+def problem_at(address: str) -> str | None:
+    with temporary_settings({PREFECT_API_URL: address, PREFECT_CLIENT_MAX_RETRIES: 0}):
+        try:
+            with SyncClientContext():
+                return None
+        except Exception as error:
+            return _problem_of_the_server(error)
+
+
+def test_a_password_in_the_address_is_not_told():
+    problem = problem_at("http://admin:s3cr3t@127.0.0.1:9/api")
+
+    assert problem.startswith("Prefect's server at http://127.0.0.1:9/api does not answer (")
+    assert "s3cr3t" not in problem
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:4200/api", "http://127.0.0.1:abc/api"])
+def test_an_address_that_is_none_is_told(address: str):
+    assert "has no usable address (" in problem_at(address)
+
+
+def test_a_defect_is_no_problem_of_the_server():
+    assert _problem_of_the_server(RuntimeError("something else")) is None
+
+
+def test_a_script_whose_server_is_not_there_ends_in_one_line(repository: Path, tmp_path: Path):
+    done = subprocess.run(
+        [sys.executable, "-c", EMPTY_SCRIPT],
+        cwd=repository / "flows",
+        env=os.environ
+        | {"PREFECT_HOME": str(tmp_path), "PREFECT_API_URL": "http://127.0.0.1:9/api"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: Prefect's server at http://127.0.0.1:9/api does not answ")
+    assert done.stderr.count("\n") == 1
 
 
 def test_an_empty_address_of_a_server_is_none(repository: Path, tmp_path: Path):

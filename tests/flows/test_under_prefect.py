@@ -317,7 +317,7 @@ def test_a_server_that_dies_in_the_middle_loses_nothing(
         # Prefect's own lines come before, as its events find no way either.
         assert process.returncode == 1
         (line,) = [each for each in errors.splitlines() if each.startswith("error: ")]
-        assert line.startswith(f"error: Prefect's server at {server.url} fails (")
+        assert line.startswith(f"error: Prefect's server at {server.url} does not answer (")
         server.start()
     subprocess.run(command, cwd=tmp_path, env=server.environment, check=True)
     check_days(tmp_path / "scored")
