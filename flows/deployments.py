@@ -7,13 +7,19 @@ import argparse
 import asyncio
 import logging
 import signal
+import socket
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
-from orchestration import run_script, say  # sets Prefect's defaults: comes first
+from orchestration import (
+    HOST_LABEL,
+    alert_of_run,
+    run_script,
+    say,
+)  # sets Prefect's defaults: comes first
 from prefect import Flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
@@ -23,7 +29,7 @@ from prefect.client.schemas.filters import (
     FlowRunFilterState,
     FlowRunFilterStateType,
 )
-from prefect.client.schemas.objects import ConcurrencyLimitConfig, FlowRun, StateType
+from prefect.client.schemas.objects import ConcurrencyLimitConfig, FlowRun, State, StateType
 from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import ObjectNotFound
 from prefect.flows import load_flow_from_entrypoint
@@ -67,42 +73,51 @@ def sweep(client: SyncPrefectClient, names: Sequence[str]) -> list[FlowRun]:
     """End the runs of deployments, named ``flow/deployment``, whose processes are gone.
 
     A run whose process was killed along with what watched it is `Running` for ever, and takes the
-    place of the next one. Runs of workers are left alone, as they may be on other machines.
+    place of the next one. Runs of other machines are left alone. The failure hook is told of what
+    was ended.
 
     Returns
     -------
     list of FlowRun
         What was ended.
     """
-    deployments = list(_ids_of(client, names))
-    if not deployments:
+    flows = dict(_flows_by_deployment(client, names))
+    if not flows:
         return []
+    alive = set(_runs_with_a_process())
     unfinished = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
     runs = client.read_flow_runs(
-        deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=deployments)),
+        deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[*flows])),
         flow_run_filter=FlowRunFilter(
             state=FlowRunFilterState(type=FlowRunFilterStateType(any_=unfinished))
         ),
     )
-    alive = set(_runs_with_a_process())
+    # Looked for on both sides of the question: some may begin or end in between.
+    alive |= {*_runs_with_a_process()}
     stale = [run for run in runs if _is_stale(run, alive)]
     message = "Its process is gone. The next run takes up what it had finished."
+    crashed: State[Any] = Crashed(message=message)
     for run in stale:
-        client.set_flow_run_state(run.id, Crashed(message=message), force=True)
+        client.set_flow_run_state(run.id, crashed, force=True)
+        alert_of_run(flows[run.deployment_id], run, crashed)
     return stale
 
 
-def _ids_of(client: SyncPrefectClient, names: Sequence[str]) -> Iterator[Any]:
+def _flows_by_deployment(
+    client: SyncPrefectClient, names: Sequence[str]
+) -> Iterator[tuple[Any, str]]:
+    """Give the ids of deployments, with the names of their flows."""
     for name in names:
-        try:
-            yield client.read_deployment_by_name(name).id
-        except ObjectNotFound:  # it was never registered
-            continue
+        with suppress(ObjectNotFound):  # it was never registered
+            yield client.read_deployment_by_name(name).id, name.partition("/")[0]
 
 
 def _is_stale(run: FlowRun, alive: set[str]) -> bool:
-    # What a worker started has the number of a process alone, which may be any machine's.
-    if str(run.id) in alive or run.infrastructure_pid is not None:
+    host = run.labels.get(HOST_LABEL)
+    if str(run.id) in alive or host not in (None, socket.gethostname()):
+        return False
+    # A worker tells the number of a process alone, which may be any machine's.
+    if host is None and run.infrastructure_pid is not None:
         return False
     since = run.state.timestamp if run.state else None
     if run.state_type != StateType.PENDING or since is None:

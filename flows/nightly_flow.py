@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from orchestration import alert_on_failure, run_script, say  # sets Prefect's defaults: comes first
+from orchestration import HOOKS, run_script, say  # sets Prefect's defaults: comes first
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.client.schemas.objects import State, TaskRun
@@ -88,7 +88,7 @@ def publish(summary: ScoreSummary, days: list[Day], drift: Drift | str) -> None:
     create_table_artifact([day.as_row() for day in days], key="nightly-days", description=title)
 
 
-@flow(name="nightly", on_failure=[alert_on_failure], on_crashed=[alert_on_failure])
+@flow(name="nightly", **HOOKS)
 def nightly(
     inbox: str = "inbox",
     output: str = "scored/",

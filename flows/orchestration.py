@@ -38,12 +38,14 @@ if not os.environ.get("PREFECT_API_URL"):
     os.environ.pop("PREFECT_API_URL", None)  # Prefect takes an empty one for a server's address
 
 from httpx import (  # noqa: E402
+    HTTPError,
     HTTPStatusError,
     InvalidURL,
     TransportError,
     UnsupportedProtocol,
 )
 from prefect import Flow, get_run_logger  # noqa: E402
+from prefect.client.orchestration import get_client  # noqa: E402
 from prefect.client.schemas.objects import FlowRun, State, TaskRun  # noqa: E402
 from prefect.exceptions import MissingContextError  # noqa: E402
 from prefect.settings import PREFECT_API_URL  # noqa: E402
@@ -53,6 +55,9 @@ from digitflow.alerting import send_alert  # noqa: E402
 from digitflow.errors import DatasetUnavailableError, DigitflowError, in_one_line  # noqa: E402
 
 Result = TypeVar("Result")
+
+#: The label of a run that names the machine it runs on.
+HOST_LABEL = "digitflow.host"
 
 _ENDED_BY = {signal.SIGTERM: "terminated", signal.SIGINT: "interrupted"}
 
@@ -139,14 +144,39 @@ def is_transient(task: "Task[..., object]", run: TaskRun, state: State[object]) 
     return isinstance(state.result(raise_on_failure=False), DatasetUnavailableError)
 
 
+def note_host(flow: "Flow[..., Any]", flow_run: FlowRun, state: State[Any]) -> None:
+    """Label a run with its machine's name, by which a sweep knows whose processes to look for.
+
+    Prefect calls this when a run begins. Only deployments are swept; and a label that could not
+    be put on is no reason to end a run.
+    """
+    if flow_run.deployment_id is None:
+        return
+    with contextlib.suppress(HTTPError), get_client(sync_client=True) as client:
+        client.update_flow_run_labels(flow_run.id, {HOST_LABEL: socket.gethostname()})
+
+
 def alert_on_failure(flow: "Flow[..., Any]", flow_run: FlowRun, state: State[Any]) -> None:
     """Tell the failure hook of a run that failed or crashed; Prefect calls this by its state."""
+    alert_of_run(flow.name, flow_run, state)
+
+
+#: What every flow does as its state changes: `@flow(..., **HOOKS)`.
+HOOKS: dict[str, Any] = {
+    "on_running": [note_host],
+    "on_failure": [alert_on_failure],
+    "on_crashed": [alert_on_failure],
+}
+
+
+def alert_of_run(flow: str, flow_run: FlowRun, state: State[Any]) -> None:
+    """Tell the failure hook of a run of the flow of that name."""
     error = state.result(raise_on_failure=False)
     message, exit_code = state.message or state.name or "", None
     if isinstance(error, DigitflowError):
         message, exit_code = in_one_line(str(error), error), error.exit_code
     facts = {"run": flow_run.name, "run_id": flow_run.id, "parameters": flow_run.parameters}
-    _alert(flow.name, message, exit_code=exit_code, state=state.name, **facts)
+    _alert(flow, message, exit_code=exit_code, state=state.name, **facts)
 
 
 _told: set[Any] = set()  # ids of runs; None for a script that ended before its run

@@ -8,7 +8,7 @@ import sys
 import time
 from typing import Annotated, Any, Literal
 
-from orchestration import alert_on_failure, run_script, say  # sets Prefect's defaults: comes first
+from orchestration import HOOKS, run_script, say  # sets Prefect's defaults: comes first
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
 from pydantic import Field
@@ -46,7 +46,7 @@ def publish(summary: ScoreSummary) -> None:
     )
 
 
-@flow(name="score-folder", on_failure=[alert_on_failure], on_crashed=[alert_on_failure])
+@flow(name="score-folder", **HOOKS)
 def score_images(
     images: str,
     output: str,

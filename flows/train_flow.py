@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from data_stage import locate_data, prepare_unless_there
-from orchestration import alert_on_failure, run_script, say  # sets Prefect's defaults: comes first
+from orchestration import HOOKS, run_script, say  # sets Prefect's defaults: comes first
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from train_options import parse_arguments
@@ -100,7 +100,7 @@ def publish(report: str, title: str, metrics: dict[str, Any], registration: dict
         )
 
 
-@flow(name="train", on_failure=[alert_on_failure], on_crashed=[alert_on_failure])
+@flow(name="train", **HOOKS)
 def train(
     dataset: str = "auto",
     network: str = "fast",

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data_stage import locate_data, prepare_unless_there
-from orchestration import alert_on_failure, run_script, say  # sets Prefect's defaults: comes first
+from orchestration import HOOKS, run_script, say  # sets Prefect's defaults: comes first
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
 from train_options import NETWORK_NAMES, add_data_options, positive
@@ -83,7 +83,7 @@ def publish(report: str, title: str, winner: dict[str, Any]) -> None:
     )
 
 
-@flow(name="tune", on_failure=[alert_on_failure], on_crashed=[alert_on_failure])
+@flow(name="tune", **HOOKS)
 def tune(
     dataset: str = "auto",
     network: str = "fast",

@@ -3,6 +3,7 @@
 import importlib
 import json
 import os
+import socket
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -12,7 +13,7 @@ from uuid import uuid4
 
 import pytest
 from deployments import _is_stale, _runs_with_a_process, read_deployments
-from orchestration import _alert
+from orchestration import HOST_LABEL, _alert
 from prefect.client.schemas.objects import StateType
 from prefect.deployments.runner import RunnerDeployment
 
@@ -31,12 +32,13 @@ def test_every_flow_is_deployed(deployments, repository: Path):
     assert {*entrypoints} == scripts - helpers
 
 
-def test_every_flow_tells_the_failure_hook(deployments):
+def test_every_flow_notes_its_host_and_tells_the_failure_hook(deployments):
     for deployment in deployments.values():
         script, _, name = deployment.entrypoint.partition(":")
         flow = getattr(importlib.import_module(Path(script).stem), name)
         hooks = [*flow.on_failure_hooks, *flow.on_crashed_hooks]
         assert [hook.__name__ for hook in hooks] == ["alert_on_failure"] * 2
+        assert [hook.__name__ for hook in flow.on_running_hooks] == ["note_host"]
 
 
 def test_the_hook_is_told_of_every_run_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -77,17 +79,21 @@ def test_the_form_knows_choices_and_bounds(deployments):
 
 
 @pytest.mark.parametrize(
-    ("state", "minutes", "pid", "is_stale"),
+    ("state", "minutes", "pid", "host", "is_stale"),
     [
-        ("RUNNING", 0, None, True),
-        ("CANCELLING", 0, None, True),
-        ("PENDING", 0, None, False),  # a process may be about to begin
-        ("PENDING", 3, None, True),
-        ("RUNNING", 9, "12800", False),  # a worker's, perhaps on another machine
+        ("RUNNING", 0, None, None, True),
+        ("CANCELLING", 0, None, None, True),
+        ("PENDING", 0, None, None, False),  # a process may be about to begin
+        ("PENDING", 3, None, None, True),
+        ("RUNNING", 9, "12800", None, False),  # a worker's, perhaps on another machine
+        ("RUNNING", 9, "12800", socket.gethostname(), True),
+        ("RUNNING", 9, None, socket.gethostname(), True),
+        ("RUNNING", 9, "12800", "elsewhere", False),
+        ("RUNNING", 9, None, "elsewhere", False),
     ],
 )
 def test_a_run_without_a_process_is_stale(
-    state: str, minutes: int, pid: str | None, is_stale: bool
+    state: str, minutes: int, pid: str | None, host: str | None, is_stale: bool
 ):
     since = datetime.now(UTC) - timedelta(minutes=minutes)
     run = SimpleNamespace(
@@ -95,6 +101,7 @@ def test_a_run_without_a_process_is_stale(
         state_type=StateType[state],
         state=SimpleNamespace(timestamp=since),
         infrastructure_pid=pid,
+        labels={HOST_LABEL: host} if host else {},
     )
 
     assert _is_stale(run, set()) == is_stale

@@ -4,7 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 from prefect.client.orchestration import SyncPrefectClient
-from prefect_server import PrefectServer, serving_prefect
+from prefect_server import PrefectServer
 from pyarrow import dataset as arrow_dataset
 from scoring.scored_datasets import stand_of
 from scoring_support import make_images, settle
@@ -21,18 +21,6 @@ from scoring_support import make_images, settle
 from digitflow.scoring.folder import score_folder
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
-    with serving_prefect(tmp_path_factory.mktemp("server")) as server:
-        yield server
-
-
-@pytest.fixture
-def client(server: PrefectServer) -> Iterator[SyncPrefectClient]:
-    with SyncPrefectClient(server.url) as client:
-        yield client
 
 
 @pytest.fixture
