@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from orchestration import HOOKS, run_script, say  # sets Prefect's defaults: comes first
+from orchestration import HOOKS, check_text, run_script, say  # sets Prefect's defaults: comes first
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.client.schemas.objects import State, TaskRun
@@ -25,7 +25,7 @@ from digitflow.commands.score import add_max_error_rate, note_scoring, score_exi
 from digitflow.errors import DigitflowError, DriftedError, OutputError, UsageError
 from digitflow.runs.recording import Run, recording
 from digitflow.scoring.days import parse_days
-from digitflow.scoring.drift import Drift
+from digitflow.scoring.drift import Drift, check_reference
 from digitflow.scoring.folder import new_run_id, score_folder
 from digitflow.scoring.nights import Day, latest_days, measure_latest
 from digitflow.scoring.request import check_request
@@ -33,6 +33,7 @@ from digitflow.scoring.stores import is_uri, refuse_secrets
 from digitflow.scoring.summary import ScoreSummary, check_error_rate
 
 _RETRY_SECONDS = 300
+_MOST_RETRIES = 10
 _RECORDED = "Prefect records what its flows are given"
 
 
@@ -100,7 +101,7 @@ def nightly(
     against: Sequence[str] = (),
     fail_on: Literal["drifted", "shifted", "never"] = "drifted",
     max_error_rate: Annotated[float, Field(ge=0, le=1)] | None = None,
-    retries: Annotated[int, Field(ge=0, le=10)] = 0,
+    retries: Annotated[int, Field(ge=0, le=_MOST_RETRIES)] = 0,
 ) -> ScoreSummary:
     """Score an inbox into a dataset kept by day, compare the last day with those before, and tell.
 
@@ -126,6 +127,7 @@ def nightly(
             killed worker, another run on the same dataset.
     """
     _check_places(inbox, output)
+    check_reference(against)
     output = f"{output.rstrip('/')}/"
     run_id = new_run_id()
     options: dict[str, Any] = {"model": model, "multi": multi, "workers": workers}
@@ -159,6 +161,10 @@ def _watch(
     with run.stage("drift"):
         drift = check_drift(days, list(against))
     run.facts["metrics"]["drift"] = _verdict(days, drift)
+    told = (
+        f"{days[-1].name} is {drift.verdict}" if isinstance(drift, Drift) else "drift not checked"
+    )
+    run.note(outcome=f"{run.facts['outcome']}; {told}")
     return days, drift
 
 
@@ -238,9 +244,11 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser.add_argument(
         "--retries",
         type=int,
+        choices=range(_MOST_RETRIES + 1),
         default=0,
         metavar="N",
-        help="score again so often, five minutes apart, after what may pass, as a full disk",
+        help="score again so often, five minutes apart, after what may pass, as a full disk; at "
+        f"most {_MOST_RETRIES}",
     )
     return parser.parse_args(arguments)
 
@@ -251,7 +259,9 @@ def main() -> None:
 
     def checked_run() -> ScoreSummary:
         # Before Prefect's server is started: what cannot work is said at once.
+        check_text(vars(options), "rename it")
         _check_places(options.inbox, options.output)
+        check_reference(options.against)
         check_request(
             options.inbox,
             f"{options.output.rstrip('/')}/",

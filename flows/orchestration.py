@@ -13,7 +13,7 @@ import re
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn, TypeVar
@@ -52,7 +52,7 @@ from prefect.settings import PREFECT_API_URL  # noqa: E402
 from prefect.tasks import Task  # noqa: E402
 
 from digitflow.alerting import send_alert  # noqa: E402
-from digitflow.errors import DatasetUnavailableError, DigitflowError, in_one_line  # noqa: E402
+from digitflow.errors import DatasetUnavailableError, DigitflowError, UsageError, in_one_line  # noqa: E402
 
 Result = TypeVar("Result")
 
@@ -130,6 +130,18 @@ def _what_and_remedy(error: BaseException, is_named: bool) -> tuple[str, str]:
         f"does not answer as Prefect's ({reason})",
         "see that it is one of Prefect 3, or " + correct,
     )
+
+
+def check_text(parameters: Mapping[str, Any], remedy: str) -> None:
+    """Refuse names that Prefect, which keeps a flow's parameters as JSON, cannot write down."""
+    for value in parameters.values():
+        for each in value if isinstance(value, list) else [value]:
+            try:
+                str(each).encode()
+            except UnicodeEncodeError as error:
+                raise UsageError(
+                    f"{each!a}: Prefect takes only names that are valid UTF-8; {remedy}"
+                ) from error
 
 
 def say(line: str) -> None:

@@ -8,7 +8,7 @@ import sys
 import time
 from typing import Annotated, Any, Literal
 
-from orchestration import HOOKS, run_script, say  # sets Prefect's defaults: comes first
+from orchestration import HOOKS, check_text, run_script, say  # sets Prefect's defaults: comes first
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
 from pydantic import Field
@@ -20,7 +20,6 @@ from digitflow.commands.score import (
     score_exit_code,
     tell_summary,
 )
-from digitflow.errors import UsageError
 from digitflow.scoring.folder import new_run_id, score_folder
 from digitflow.scoring.publishing import outlined
 from digitflow.scoring.request import check_request
@@ -121,15 +120,6 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _check_text(path: str) -> None:
-    try:
-        path.encode()
-    except UnicodeEncodeError as error:
-        raise UsageError(
-            f"{path!a}: Prefect takes only names that are valid UTF-8; use digitflow score"
-        ) from error
-
-
 def main() -> None:
     """Run the flow as a script."""
     options = parse_arguments()
@@ -150,8 +140,7 @@ def main() -> None:
                 partition_by=options.partition_by,
             )
         check_summary_file(options.summary, options.images, options.output)
-        for path in (options.images, options.output):
-            _check_text(path)
+        check_text(vars(options), "use digitflow score")
         return score_images(**vars(options))
 
     summary = run_script(checked_run)

@@ -16,23 +16,27 @@ from pathlib import Path
 from typing import Any
 
 from data_stage import locate_data, prepare_unless_there
-from orchestration import HOOKS, run_script, say  # sets Prefect's defaults: comes first
+from orchestration import HOOKS, check_text, run_script, say  # sets Prefect's defaults: comes first
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from train_options import parse_arguments
 
-from digitflow import settings
 from digitflow.datasets.corrections import check_corrections
 from digitflow.datasets.loading import check_dataset, short_name
 from digitflow.datasets.preparing import open_prepared
-from digitflow.errors import OutputError
 from digitflow.evaluation.metrics import percent
 from digitflow.evaluation.selection import STATED_ERROR_RATE
 from digitflow.models.registry import check_name, find_model
 from digitflow.runs.recording import Run, recording
-from digitflow.runs.records import RunRecord, came_to_nothing
+from digitflow.runs.records import RunRecord
 from digitflow.runs.repeating import find_done
-from digitflow.runs.training import TRAINING_OPTIONS, describe_data, training_identity
+from digitflow.runs.training import (
+    TRAINING_OPTIONS,
+    describe_data,
+    new_bundle,
+    new_report,
+    training_identity,
+)
 
 
 @task
@@ -242,26 +246,6 @@ def _train_anew(
     return registration
 
 
-def new_report(name: str, version: str) -> Path:
-    """Return where the report goes; refuse a version that has one, unless its run came to nothing.
-
-    A run that failed or was killed may be tried again under its name.
-    """
-    check_name(version, "version")
-    report = settings.reports_folder().resolve() / f"{version}-{check_name(name)}"
-    if report.exists() and not came_to_nothing(report):
-        raise OutputError(f"{report}: exists already; choose another --version or remove it")
-    return report
-
-
-def new_bundle(name: str, version: str) -> Path:
-    """Return where the bundle goes; refuse a version that is there already."""
-    destination = settings.models_folder().resolve() / name / version
-    if destination.exists():
-        raise OutputError(f"{destination}: exists already; choose another --version or remove it")
-    return destination
-
-
 def _say_fit(network: str, fitted: dict[str, Any]) -> None:
     epochs = f"{fitted['epochs']} epoch{'s' if fitted['epochs'] > 1 else ''}"
     say(
@@ -286,6 +270,7 @@ def main() -> None:
 
     def checked_run() -> dict[str, Any]:
         # Before Prefect's server is started: what cannot work is said at once.
+        check_text(arguments, "rename it")
         dataset = arguments["dataset"]
         name = check_name(arguments.get("name", short_name(dataset)))
         new_report(name, arguments.get("version", "new"))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data_stage import locate_data, prepare_unless_there
-from orchestration import HOOKS, run_script, say  # sets Prefect's defaults: comes first
+from orchestration import HOOKS, check_text, run_script, say  # sets Prefect's defaults: comes first
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
 from train_options import NETWORK_NAMES, add_data_options, positive
@@ -237,6 +237,7 @@ def main() -> None:
 
     def checked_run() -> dict[str, Any]:
         # Before Prefect's server is started: what cannot work is said at once.
+        check_text(arguments, "rename it")
         check_name(arguments.get("name", "default"))
         check_dataset(arguments["dataset"])
         return tune(**arguments)

@@ -1,13 +1,17 @@
-"""What the record of a training run says of its data, and what makes two such runs the same.
+"""Training runs: where they go, what their records say of the data, and which are the same.
 
 Light, so that a run that was done before is found without TensorFlow.
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from digitflow import settings
+from digitflow.errors import OutputError
 from digitflow.models.bundle import load_bundle
-from digitflow.models.registry import find_model
+from digitflow.models.registry import check_name, find_model
+from digitflow.runs.records import came_to_nothing
 from digitflow.runs.repeating import identity_of
 
 #: Options of a run that `digitflow.learning.training.TrainingOptions` takes.
@@ -51,3 +55,36 @@ def training_identity(facts: Mapping[str, Any], given: Mapping[str, Any]) -> str
     return identity_of(
         {"data": data, "options": options, "name": given["name"], "promote": given["promote"]}
     )
+
+
+def new_report(name: str, version: str) -> Path:
+    """Return where the report of a model's new version goes.
+
+    A run that failed or was killed may be tried again under its name.
+
+    Raises
+    ------
+    UsageError
+        If the name or the version cannot be one.
+    OutputError
+        If the version has a report, unless that is of a run that came to nothing.
+    """
+    check_name(version, "version")
+    report = settings.reports_folder().resolve() / f"{version}-{check_name(name)}"
+    if report.exists() and not came_to_nothing(report):
+        raise OutputError(f"{report}: exists already; choose another --version or remove it")
+    return report
+
+
+def new_bundle(name: str, version: str) -> Path:
+    """Return where the bundle of a model's new version goes.
+
+    Raises
+    ------
+    OutputError
+        If the version is there already.
+    """
+    destination = settings.models_folder().resolve() / name / version
+    if destination.exists():
+        raise OutputError(f"{destination}: exists already; choose another --version or remove it")
+    return destination

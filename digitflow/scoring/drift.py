@@ -121,6 +121,24 @@ def measure_drift(table: Path | str, against: Sequence[Path | str] = ()) -> Drif
     return Drift(now, before, columns)
 
 
+def check_reference(against: Sequence[Path | str]) -> None:
+    """Read what a table is to be compared with, so that it is refused before hours of scoring.
+
+    Parameters
+    ----------
+    against : sequence of Path or str
+        As `measure_drift` takes it.
+
+    Raises
+    ------
+    UsageError, BundleError
+        As `measure_drift` raises them.
+    """
+    for each in against:
+        check_local(each)
+        _profiled(Path(each))
+
+
 def profile_table(table: ScoredTable) -> Profiled:
     """Count what is in a scored table.
 

@@ -1,6 +1,8 @@
 """The nightly job as a user runs it: a script, a real Prefect server, real files."""
 
 import json
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from nightly_flow import parse_arguments
 from PIL import Image
 from prefect.client.orchestration import SyncPrefectClient
 from prefect_server import PrefectServer
@@ -84,6 +87,10 @@ def test_a_night_is_scored_and_told_and_a_second_run_changes_nothing(
 
     record = records(tmp_path)[-1]
     assert (record["kind"], record["state"]) == ("nightly", "completed")
+    assert re.fullmatch(
+        "40 of 40 files scored, 2 unreadable; 2026-01-02 is (stable|unclear|shifted|drifted)",
+        record["outcome"],
+    )
     assert record["parameters"]["inbox"] == "inbox"
     assert record["metrics"]["reasons"] == {"truncated": 2}
     assert record["metrics"]["drift"].startswith("2026-01-02 is ")
@@ -165,6 +172,15 @@ def test_a_hook_that_fails_does_not_hide_how_the_run_ended(tmp_path: Path, run_f
     assert second == "note: the failure hook exit ended with 5"
 
 
+def test_retries_are_bounded_as_in_the_form(capsys: pytest.CaptureFixture[str]):
+    assert parse_arguments(["inbox", "scored/", "--retries", "10"]).retries == 10
+    for number in ("11", "-1"):
+        with pytest.raises(SystemExit) as end:
+            parse_arguments(["inbox", "scored/", "--retries", number])
+        assert end.value.code == 2
+        assert f"argument --retries: invalid choice: {number} " in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "exit_code", "message"),
     [
@@ -173,6 +189,8 @@ def test_a_hook_that_fails_does_not_hide_how_the_run_ended(tmp_path: Path, run_f
         (["inbox", "scored/", "--backfill", "yesterday"], 2, "yesterday: is no range of days"),
         (["inbox", "scored/", "--backfill", "2025-01-01"], 2, "in folders dated 2025-01-01"),
         (["inbox", "nowhere/scored/"], 6, "nowhere"),
+        (["inbox", "scored/", "--against", "earlier.parquet"], 2, "earlier.parquet"),
+        (["inbox", "scored/", "--model", os.fsdecode(b"\xff")], 2, "valid UTF-8; rename it"),
     ],
 )
 def test_what_cannot_work_is_said_at_once_and_told(

@@ -15,7 +15,7 @@ from support import change_manifest
 from digitflow import settings
 from digitflow.errors import BundleError, UsageError
 from digitflow.models.bundle import load_bundle
-from digitflow.scoring.drift import measure_drift, profile_table
+from digitflow.scoring.drift import check_reference, measure_drift, profile_table
 from digitflow.scoring.scored import open_table
 from digitflow.scoring.table import METADATA_KEY, Row
 
@@ -206,6 +206,8 @@ def test_what_is_no_scored_table_is_refused(tmp_path: Path, earlier: Path, make,
         with pytest.raises(UsageError, match=message) as caught:
             measure_drift(*arguments)
         assert "\n" not in str(caught.value)
+    with pytest.raises(UsageError, match=message):
+        check_reference([earlier, tmp_path / "x\n.parquet"])
 
 
 @pytest.mark.parametrize(
@@ -216,6 +218,17 @@ def test_json_that_is_no_comparison_is_refused(tmp_path: Path, earlier: Path, te
     (tmp_path / "x.json").write_text(text)
     with pytest.raises(UsageError, match=r"x\.json: cannot be used \(not what --json prints\)"):
         measure_drift(earlier, [tmp_path / "x.json"])
+    with pytest.raises(UsageError, match="not what --json prints"):
+        check_reference([tmp_path / "x.json"])
+
+
+def test_a_reference_that_can_be_read_is_taken(earlier: Path, knowing_bundle: Path) -> None:
+    (kept := earlier.with_suffix(".json")).write_text(
+        json.dumps(measure_drift(earlier, [earlier]).facts())
+    )
+
+    check_reference([])
+    check_reference([earlier, kept, knowing_bundle])
 
 
 def test_json_of_nothing_in_common_is_refused(tmp_path: Path, earlier: Path) -> None:
