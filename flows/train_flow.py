@@ -19,7 +19,16 @@ from data_stage import locate_data, prepare_unless_there
 from orchestration import HOOKS, check_text, run_script, say  # sets Prefect's defaults: comes first
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
-from train_options import parse_arguments
+from train_options import (
+    AtLeastOne,
+    Count,
+    LearningRate,
+    Network,
+    Seed,
+    Share,
+    ValidationFraction,
+    parse_arguments,
+)
 
 from digitflow.datasets.corrections import check_corrections
 from digitflow.datasets.loading import check_dataset, short_name
@@ -107,17 +116,17 @@ def publish(report: str, title: str, metrics: dict[str, Any], registration: dict
 @flow(name="train", **HOOKS)
 def train(
     dataset: str = "auto",
-    network: str = "fast",
-    epochs: int | None = None,
-    batch_size: int | None = None,
-    learning_rate: float | None = None,
+    network: Network = "fast",
+    epochs: AtLeastOne | None = None,
+    batch_size: AtLeastOne | None = None,
+    learning_rate: LearningRate | None = None,
     parameters: dict[str, Any] | None = None,
     teachers: Sequence[str] = (),
-    drawn_digits: int = 0,
-    outliers: int = 0,
-    error_rate: float = STATED_ERROR_RATE,
-    seed: int = 0,
-    validation_fraction: float = 0.1,
+    drawn_digits: Count = 0,
+    outliers: Count = 0,
+    error_rate: Share = STATED_ERROR_RATE,
+    seed: Seed = 0,
+    validation_fraction: ValidationFraction = 0.1,
     corrections: Sequence[str] = (),
     name: str | None = None,
     version: str | None = None,
@@ -133,7 +142,8 @@ def train(
 
     Args:
         dataset: Name of a data set, or a path; auto takes MNIST where it is within reach.
-        network: What to train, as fast, robust, accurate, tiny or wide_ann.
+        network: What to train: fast, robust, accurate or tiny, for what their names say; the others
+            are to compare with.
         epochs: Passes over the training data. Empty: the network's recipe.
         batch_size: Images per step. Empty: the network's recipe.
         learning_rate: The highest of the schedule. Empty: the network's recipe.

@@ -1,16 +1,18 @@
-"""The command line of the training flow, and what the tuning flow's has in common with it."""
+"""The options of the training flow, and what the tuning flow's have in common with them."""
 
 import argparse
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
+
+from pydantic import Field
 
 from digitflow.datasets.catalogue import DATASETS
 from digitflow.errors import UsageError
 
 #: The networks that can be asked for; naming them here spares `--help` the import of TensorFlow.
-NETWORK_NAMES = (
+Network = Literal[
     "fast",
     "robust",
     "accurate",
@@ -22,7 +24,17 @@ NETWORK_NAMES = (
     "conv2",
     "conv5",
     "conv6",
-)
+]
+NETWORK_NAMES: tuple[str, ...] = get_args(Network)
+
+# The types of a flow's parameters, as its form shows them; the script's options have the same
+# bounds.
+AtLeastOne = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=0)]
+LearningRate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+Share = Annotated[float, Field(gt=0, le=1)]
+ValidationFraction = Annotated[float, Field(gt=0, le=0.5)]
 
 Number = TypeVar("Number", int, float)
 

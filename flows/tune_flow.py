@@ -15,7 +15,15 @@ from data_stage import locate_data, prepare_unless_there
 from orchestration import HOOKS, check_text, run_script, say  # sets Prefect's defaults: comes first
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
-from train_options import NETWORK_NAMES, add_data_options, positive
+from train_options import (
+    NETWORK_NAMES,
+    AtLeastOne,
+    Network,
+    Seed,
+    ValidationFraction,
+    add_data_options,
+    positive,
+)
 
 from digitflow import settings
 from digitflow.datasets.loading import check_dataset
@@ -86,13 +94,13 @@ def publish(report: str, title: str, winner: dict[str, Any]) -> None:
 @flow(name="tune", **HOOKS)
 def tune(
     dataset: str = "auto",
-    network: str = "fast",
-    trials: int = 20,
-    epochs: int | None = None,
-    seeds: int = 3,
-    seed: int = 0,
-    validation_fraction: float = 0.1,
-    jobs: int = 1,
+    network: Network = "fast",
+    trials: AtLeastOne = 20,
+    epochs: AtLeastOne | None = None,
+    seeds: AtLeastOne = 3,
+    seed: Seed = 0,
+    validation_fraction: ValidationFraction = 0.1,
+    jobs: AtLeastOne = 1,
     name: str | None = None,
 ) -> dict[str, Any]:
     """Search for hyper-parameters: data, rounds of trials, leaderboard.
@@ -101,7 +109,8 @@ def tune(
 
     Args:
         dataset: Name of a data set, or a path; auto takes MNIST where it is within reach.
-        network: What to tune, as fast, robust, accurate, tiny or wide_ann.
+        network: What to tune: fast, robust, accurate or tiny, for what their names say; the others
+            are to compare with.
         trials: Candidates in the first round, recipe included.
         epochs: Of the last round. Empty: the network's recipe.
         seeds: Trainings of each finalist.

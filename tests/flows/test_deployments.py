@@ -16,6 +16,8 @@ from deployments import _is_stale, _runs_with_a_process, read_deployments
 from orchestration import HOST_LABEL, _alert
 from prefect.client.schemas.objects import StateType
 from prefect.deployments.runner import RunnerDeployment
+from prefect.exceptions import ParameterTypeError
+from train_options import NETWORK_NAMES
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +78,38 @@ def test_the_form_knows_choices_and_bounds(deployments):
     assert properties["against"]["items"] == {"type": "string"}
     (number, nothing) = properties["max_error_rate"]["anyOf"]
     assert (number["minimum"], number["maximum"], nothing) == (0, 1, {"type": "null"})
+
+
+@pytest.mark.parametrize(
+    ("flow", "refused"),
+    [
+        ("train", {"network": "huge"}),
+        ("train", {"epochs": 0}),
+        ("train", {"learning_rate": 0}),
+        ("train", {"learning_rate": float("inf")}),
+        ("train", {"drawn_digits": -1}),
+        ("train", {"error_rate": 1.5}),
+        ("train", {"seed": 2**32}),
+        ("train", {"validation_fraction": 0.6}),
+        ("tune", {"network": "huge"}),
+        ("tune", {"trials": 0}),
+        ("tune", {"seed": -1}),
+        ("tune", {"jobs": 0}),
+    ],
+)
+def test_a_flow_refuses_what_its_script_would(flow: str, refused: dict[str, object]):
+    taken = getattr(importlib.import_module(f"{flow}_flow"), flow)
+
+    taken.validate_parameters({})
+    with pytest.raises(ParameterTypeError, match=next(iter(refused))):
+        taken.validate_parameters(refused)
+
+
+def test_the_form_of_a_training_offers_its_networks(deployments):
+    for name in ("train", "tune"):
+        properties = deployments[name]._parameter_openapi_schema.properties
+        assert tuple(properties["network"]["enum"]) == NETWORK_NAMES
+        assert (properties["seed"]["minimum"], properties["seed"]["maximum"]) == (0, 2**32 - 1)
 
 
 @pytest.mark.parametrize(
