@@ -1,6 +1,6 @@
-"""Tables of what scoring and serving take, from the results of `scoring.py` and `serving.py`."""
+"""Tables of what scoring, serving and the start of a flow take."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from markdown_parts import table
@@ -23,6 +23,11 @@ plainest server takes a photo for a digit as it is, without looking for one in i
 for every 50 ms, on new connections. Memory and open files are those of the server, before and
 after. `idle` is one client alone."""
 
+FLOW_START = """\
+A flow as a plain script, on one image, from the start of its process to its end: the median over
+rounds in which all take turns. `empty` is the emptiest flow, a script that imports Prefect alone,
+with the settings of this project's flows; `bare` has Prefect's own."""
+
 _NAMES = {
     "digitflow": "`digitflow score`",
     "flow": "the flow, on a running server",
@@ -33,6 +38,14 @@ _NAMES = {
     "ray": "Ray Data",
 }
 _AGAIN = {"unchanged": "again, nothing changed", "changed": "again, 10 changed"}
+
+
+def flow_start_table(rows: Sequence[Result]) -> str:
+    """Return what each way takes beside the emptiest flow, from what `flow_start.py` measured."""
+    lines = [
+        [f"`{row['way']}`", f"{row['median_seconds']:.1f} s", f"{row['ratio']:.2f}"] for row in rows
+    ]
+    return table(["flow", "seconds", "of the emptiest"], lines)
 
 
 def scoring_table(result: Result) -> str:

@@ -24,7 +24,14 @@ from picture_tables import (
     robustness_table,
     several_digits_table,
 )
-from speed_tables import SCORING, SERVING, scoring_table, serving_table
+from speed_tables import (
+    FLOW_START,
+    SCORING,
+    SERVING,
+    flow_start_table,
+    scoring_table,
+    serving_table,
+)
 
 from digitflow import files
 
@@ -81,6 +88,7 @@ def accuracy_page(results: Sequence[Result]) -> str:
     odd = [result for result in results if "files" in result]
     scored = [result for result in results if "scoring" in result]
     served = [result for result in results if "serving" in result]
+    begun = [result for result in results if "flow_start" in result]
     lost = "Test images lost against Keras, and the file's size."
     sections = [
         section("Accuracy", [table(_ACCURACY, map(_accuracy_row, networks))]),
@@ -95,6 +103,7 @@ def accuracy_page(results: Sequence[Result]) -> str:
         section("Odd images", map(odd_images_table, odd), ODD_IMAGES),
         section("Scoring", map(scoring_table, scored), SCORING),
         section("Serving", map(serving_table, served), SERVING),
+        section("A flow's start", map(_started, begun), FLOW_START),
         section("TFLite", [table(_TFLITE, map(_tflite_row, networks))], lost),
         section("Commands", [table(["result", "command"], map(_command_row, results))]),
     ]
@@ -132,6 +141,10 @@ def augmentation_table(result: Result) -> str:
     caption = f"{result['rounds']} rounds, {machine_of(result)}:\n\n"
     heads = [f"`{step['network']}`, batches of {step['batch_size']}" for step in steps]
     return caption + table(["augmentation", *heads], rows)
+
+
+def _started(result: Result) -> str:
+    return f"{machine_of(result)}:\n\n{flow_start_table(result['flow_start'])}"
 
 
 _ACCURACY = ["network", "data", "parameters", "epochs", "seeds", "test accuracy", "misread"]
