@@ -154,6 +154,7 @@ def _serve(only_sweep: bool) -> None:
     deployments = read_deployments()
     names = [f"{each.flow_name}/{each.name}" for each in deployments]
     with get_client(sync_client=True) as client:
+        client.raise_for_api_version_mismatch_once()  # to others, nothing was ever registered
         for run in sweep(client, names):
             say(f"swept    {run.name}: was {run.state_name}, and its process is gone")
     if only_sweep:

@@ -17,6 +17,7 @@ from orchestration import HOST_LABEL, _alert
 from prefect.client.schemas.objects import StateType
 from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import ParameterTypeError
+from strange_server import answering
 from train_options import NETWORK_NAMES
 
 
@@ -174,18 +175,22 @@ def test_without_a_server_it_says_how_to_start_one(repository: Path, tmp_path: P
     assert done.stdout == ""
 
 
-def test_a_server_that_is_not_there_is_one_line(repository: Path, tmp_path: Path):
-    done = subprocess.run(
-        [sys.executable, str(repository / "flows" / "deployments.py"), "--sweep"],
-        env=os.environ
-        | {"PREFECT_HOME": str(tmp_path), "PREFECT_API_URL": "http://127.0.0.1:9/api"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [(None, "does not answer ("), (404, "does not answer as Prefect's (404)")],
+)
+def test_a_server_that_is_not_there_or_none_of_prefects_is_one_line(
+    repository: Path, tmp_path: Path, code: int | None, message: str
+):
+    with answering(code) as address:
+        done = subprocess.run(
+            [sys.executable, str(repository / "flows" / "deployments.py"), "--sweep"],
+            env=os.environ | {"PREFECT_HOME": str(tmp_path), "PREFECT_API_URL": address},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
 
-    assert done.returncode == 1
-    assert done.stderr.startswith(
-        "error: Prefect's server at http://127.0.0.1:9/api does not answer ("
-    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"error: Prefect's server at {address} {message}")
     assert done.stderr.count("\n") == 1
