@@ -166,9 +166,10 @@ def _serve(only_sweep: bool) -> None:
     # What is run and when is worth a line here; a script's own lines are its flows'.
     logging.getLogger("prefect.runner").setLevel(logging.WARNING)
     runner = _Runner(pause_on_shutdown=False)
-    for deployment in deployments:
-        runner.add_deployment(deployment)
+    signal.signal(signal.SIGTERM, runner.handle_sigterm)  # it may come before the runner's loop
     with suppress(KeyboardInterrupt):
+        for deployment in deployments:
+            runner.add_deployment(deployment)
         asyncio.run(runner.start())
 
 
