@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from orchestration import _problem_of_the_server
+from orchestration import _problem_of_the_server, check_text
 from prefect.context import SyncClientContext
 from prefect.settings import (
     PREFECT_API_URL,
@@ -13,6 +13,8 @@ from prefect.settings import (
     temporary_settings,
 )
 from strange_server import answering
+
+from digitflow.errors import UsageError
 
 SCRIPT = """
 from orchestration import run_script
@@ -115,6 +117,13 @@ def test_a_password_in_the_address_is_not_told():
 @pytest.mark.parametrize("address", ["127.0.0.1:4200/api", "http://127.0.0.1:abc/api"])
 def test_an_address_that_is_none_is_told(address: str):
     assert "has no usable address (" in problem_at(address)
+
+
+@pytest.mark.parametrize("given", ["\udcff", ["scored", "\udcff"]])
+def test_a_name_that_is_no_valid_text_is_refused(given: object):
+    check_text({"inbox": "inbox", "workers": 2, "against": ["é"]}, "rename it")
+    with pytest.raises(UsageError, match=r"udcff.*: Prefect takes only names .* UTF-8; rename it"):
+        check_text({"inbox": "inbox", "output": given}, "rename it")
 
 
 def test_a_defect_is_no_problem_of_the_server():
