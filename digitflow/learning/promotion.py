@@ -14,6 +14,7 @@ from digitflow.evaluation.comparison import compare_predictions
 from digitflow.learning.drafts import read_draft, update_draft
 from digitflow.models.bundle import TFLITE_FILES, Bundle
 from digitflow.models.predictor import Predictor
+from digitflow.models.registry import current_version
 from digitflow.models.tflite import TFLiteNetwork, softmax
 
 #: A new model is worse if, were it as good, so many more errors had less than this probability.
@@ -43,9 +44,9 @@ def compare_draft(prepared: Path, draft: Path, name: str) -> dict[str, Any]:
     -------
     dict
         `deserves` to be current, the `reason` in a sentence, the `current` version and its
-        `model_id`, None where there is none; where the two were compared also `n` images, both
-        numbers of `errors`, how many images are `lost` and `gained`, `p_worse`, and `classes`, as
-        `compare_classes` gives them.
+        `model_id`, None where there is none or it cannot be read; where the two were compared also
+        `n` images, both numbers of `errors`, how many images are `lost` and `gained`, `p_worse`,
+        and `classes`, as `compare_classes` gives them.
     """
     data = open_prepared(prepared)
     facts = _compare(data, draft, name)
@@ -104,21 +105,19 @@ def weigh(
     }
 
 
-def current_predictor(name: str) -> tuple[Predictor | None, str]:
-    """Return the current version of a model; or None, and why it needs no comparison."""
-    try:
-        return Predictor.load(name), ""
-    except UnknownModelError:
-        return None, "it is the first version"
-    except BundleError as error:
-        return None, f"the current version cannot be used ({error})"
-
-
 def _compare(data: PreparedData, draft: Path, name: str) -> dict[str, Any]:
     facts = read_draft(draft)
-    current, why_none = current_predictor(name)
-    if current is None:
-        return {"deserves": True, "reason": why_none, "current": None, "model_id": None}
+    nothing = {"current": None, "model_id": None}
+    try:
+        if current_version(name) is None:
+            return {"deserves": True, "reason": "it is the first version", **nothing}
+        current = Predictor.load(name)
+    except (UnknownModelError, BundleError) as error:
+        reason = (
+            f"the current version cannot be read ({error}), so nothing is known of it; "
+            f"digitflow models verify {name} checks it again"
+        )
+        return {"deserves": False, "reason": reason, **nothing}
     known = {"current": current.bundle.version, "model_id": current.bundle.model_id}
     if difference := _find_difference(current.bundle, data, facts["options"]):
         return {

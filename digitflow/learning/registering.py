@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from digitflow.datasets.preparing import PreparedData, open_prepared
+from digitflow.errors import BundleError, UnknownModelError
 from digitflow.learning.drafts import library_versions, read_draft
-from digitflow.learning.promotion import current_predictor
 from digitflow.models.bundle import WEIGHTS, Bundle, write_bundle
-from digitflow.models.promotions import promote
+from digitflow.models.promotions import promote_over
 
 
 def register_draft(
@@ -38,9 +38,7 @@ def register_draft(
     bundle = write_bundle(draft, destination, _manifest(data, facts, destination, command))
     promoted, reason = False, "promotion was not asked for"
     if may_promote:
-        promoted, reason = _decide(bundle, facts["comparison"])
-    if promoted:
-        promote(bundle, reason)
+        promoted, reason = _promote(bundle, facts["comparison"])
     return {
         "folder": str(destination),
         "model": f"{bundle.name}@{bundle.version}",
@@ -51,17 +49,18 @@ def register_draft(
     }
 
 
-def _decide(bundle: Bundle, comparison: dict[str, Any]) -> tuple[bool, str]:
-    """Return whether to promote a bundle, and why, by what its draft was found to be."""
-    by_hand = (
-        f"digitflow models promote {bundle.name}@{bundle.version} makes it current all the same"
-    )
-    current, _ = current_predictor(bundle.name)
-    if (current and current.bundle.model_id) != comparison["model_id"]:
-        return False, f"another version became current during the run; {by_hand}"
-    if not comparison["deserves"]:
-        return False, f"{comparison['reason']}; {by_hand}"
-    return True, comparison["reason"]
+def _promote(bundle: Bundle, comparison: dict[str, Any]) -> tuple[bool, str]:
+    """Promote a bundle if its draft was found to deserve it; return whether it was, and why."""
+    reason = comparison["reason"]
+    if comparison["deserves"]:
+        try:
+            if promote_over(bundle, reason, comparison["model_id"]):
+                return True, reason
+            reason = "another version became current during the run"
+        except (UnknownModelError, BundleError) as error:
+            reason = f"it could not be promoted: {error}"
+    model = f"{bundle.name}@{bundle.version}"
+    return False, f"{reason}; digitflow models promote {model} makes it current all the same"
 
 
 def _manifest(

@@ -6,8 +6,8 @@ is passed over.
 """
 
 import json
-from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +17,7 @@ from digitflow import settings
 from digitflow.errors import UnknownModelError
 from digitflow.files import as_output_error, write_text
 from digitflow.locks import locked
-from digitflow.models.bundle import CURRENT, PROMOTIONS, Bundle
+from digitflow.models.bundle import CURRENT, PROMOTIONS, Bundle, load_bundle
 from digitflow.models.guarded_files import read_regular_file
 from digitflow.models.predictor import Predictor
 from digitflow.models.registry import current_version, find_model, find_versions
@@ -57,6 +57,43 @@ def promote(bundle: Bundle, reason: str) -> None:
     OutputError
         If history or `models/<name>/current` cannot be written.
     """
+    _check_registered(bundle)
+    with _promoting(bundle.name):
+        _make_current(bundle, reason, rollback=False)
+
+
+def promote_over(bundle: Bundle, reason: str, compared: str | None) -> bool:
+    """Promote a bundle if the current version is still the one that it was compared with.
+
+    Parameters
+    ----------
+    bundle : Bundle
+    reason : str
+        Why, in words.
+    compared : str or None
+        The `model_id` of the version that was current then; None if none was.
+
+    Returns
+    -------
+    bool
+        Whether it is current now.
+
+    Raises
+    ------
+    UnknownModelError, BundleError
+        If the current version cannot be read; also as `promote` does.
+    UsageError, OutputError
+        As `promote` does.
+    """
+    _check_registered(bundle)
+    with _promoting(bundle.name):
+        if _current_id(bundle.name) != compared:
+            return False
+        _make_current(bundle, reason, rollback=False)
+        return True
+
+
+def _check_registered(bundle: Bundle) -> None:
     registered = find_versions().get((bundle.name, bundle.version))
     if registered is None or registered.resolve() != bundle.folder.resolve():
         place = settings.models_folder() / bundle.name / bundle.version
@@ -64,7 +101,11 @@ def promote(bundle: Bundle, reason: str) -> None:
             f"{bundle.folder}: is not {bundle.name}@{bundle.version} of the registry; "
             f"put it into {place} first"
         )
-    _make_current(bundle, reason, rollback=False)
+
+
+def _current_id(name: str) -> str | None:
+    """Return the `model_id` of the current version, None where none is."""
+    return None if current_version(name) is None else load_bundle(find_model(name)).model_id
 
 
 def roll_back(name: str) -> Bundle:
@@ -98,7 +139,8 @@ def roll_back(name: str) -> Bundle:
             f"models promote {name}@VERSION chooses another"
         )
     bundle = Predictor.load(f"{name}@{former}").bundle
-    _make_current(bundle, f"rolled back from {current_version(name)}", rollback=True)
+    with _promoting(name):
+        _make_current(bundle, f"rolled back from {current_version(name)}", rollback=True)
     return bundle
 
 
@@ -132,20 +174,28 @@ def _promotion(entry: dict[str, Any]) -> Promotion:
     return promotion
 
 
-def _make_current(bundle: Bundle, reason: str, rollback: bool) -> None:
-    folder = _folder_of(bundle.name)
+@contextmanager
+def _promoting(name: str) -> Iterator[None]:
+    """Hold the lock under which one process at a time changes what is current."""
+    folder = _folder_of(name)
     with ExitStack() as held:
         with as_output_error(folder):
             folder.mkdir(parents=True, exist_ok=True)
             held.enter_context(locked(folder / _LOCK, wait=True))
-        before = _readable_current(bundle.name)
-        if before == bundle.version and (folder / CURRENT).exists():
-            return
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        new = Promotion(bundle.version, bundle.model_id, before, now, reason, rollback)
-        history = [asdict(each) for each in [*read_promotions(bundle.name), new]]
-        write_text(folder / PROMOTIONS, json.dumps(history, indent=1) + "\n")
-        write_text(folder / CURRENT, f"{bundle.version}\n")
+        yield
+
+
+def _make_current(bundle: Bundle, reason: str, rollback: bool) -> None:
+    """Note a promotion and bring it about; the lock is held."""
+    folder = _folder_of(bundle.name)
+    before = _readable_current(bundle.name)
+    if before == bundle.version and (folder / CURRENT).exists():
+        return
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    new = Promotion(bundle.version, bundle.model_id, before, now, reason, rollback)
+    history = [asdict(each) for each in [*read_promotions(bundle.name), new]]
+    write_text(folder / PROMOTIONS, json.dumps(history, indent=1) + "\n")
+    write_text(folder / CURRENT, f"{bundle.version}\n")
 
 
 def _readable_current(name: str) -> str | None:

@@ -3,6 +3,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -258,6 +259,49 @@ def test_a_version_promoted_during_the_run_is_not_replaced(prepared: Path, draft
 
     assert not registration["promoted"]
     assert "another version became current during the run" in registration["outcome"]
+    assert current_version("trained") == "1"
+
+
+def damage_model(folder: Path) -> None:
+    (folder / "model.tflite").write_bytes(b"damaged")
+
+
+def name_what_is_gone(folder: Path) -> None:
+    (folder.parent / "current").write_text("gone\n")
+
+
+def spoil_current(folder: Path) -> None:
+    (folder.parent / "current").write_bytes(b"\xff\xfe")
+
+
+@pytest.mark.parametrize("spoil", [damage_model, shutil.rmtree, name_what_is_gone, spoil_current])
+def test_a_current_version_that_cannot_be_read_is_not_taken_for_none(
+    prepared: Path, draft: Path, spoil: Callable[[Path], None]
+):
+    folder = Path(register(prepared, draft, "1")["folder"])
+    spoil(folder)
+    before = (folder.parent / "current").read_bytes()
+
+    registration = register(prepared, draft, "2")
+
+    outcome = registration["outcome"]
+    assert outcome.startswith("not promoted: the current version cannot be read (")
+    assert "digitflow models verify trained" in outcome
+    assert outcome.endswith("digitflow models promote trained@2 makes it current all the same")
+    assert (folder.parent / "current").read_bytes() == before
+    assert load_bundle(Path(registration["folder"])).version == "2"
+
+
+def test_what_spoils_the_current_version_during_the_run_is_told_too(prepared: Path, draft: Path):
+    folder = Path(register(prepared, draft, "1")["folder"])
+    compare_draft(prepared, draft, "trained")
+    damage_model(folder)
+
+    destination = settings.models_folder() / "trained" / "2"
+    registration = register_draft(prepared, draft, destination, command="a command")
+
+    assert registration["outcome"].startswith("not promoted: it could not be promoted: ")
+    assert "trained/1/model.tflite" in registration["outcome"]
     assert current_version("trained") == "1"
 
 

@@ -2,7 +2,9 @@
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 from support import change_manifest
@@ -10,8 +12,8 @@ from support import change_manifest
 from digitflow import settings
 from digitflow.cli import main
 from digitflow.errors import BundleError, UnknownModelError
-from digitflow.models.bundle import load_bundle
-from digitflow.models.promotions import promote, read_promotions, roll_back
+from digitflow.models.bundle import Bundle, load_bundle
+from digitflow.models.promotions import promote, promote_over, read_promotions, roll_back
 from digitflow.models.registry import current_version, find_model
 
 
@@ -45,6 +47,51 @@ def test_every_promotion_is_kept_with_its_reason(models: Path):
     assert not any(each.rollback for each in history)
     kept = sorted(entry.name for entry in (models / "small").iterdir())
     assert kept == ["1", "2", "3", "current", "promotions.json"]
+
+
+def bundle_of(version: str) -> Bundle:
+    return load_bundle(find_model(f"small@{version}"))
+
+
+def test_a_version_is_promoted_over_the_one_that_it_was_compared_with_alone(models: Path):
+    assert promote_over(bundle_of("1"), "the first", None)
+    assert not promote_over(bundle_of("2"), "the first too", None)
+    assert not promote_over(bundle_of("2"), "not worse than 3", bundle_of("3").model_id)
+    assert current_version("small") == "1"
+
+    assert promote_over(bundle_of("2"), "not worse than 1", bundle_of("1").model_id)
+
+    assert current_version("small") == "2"
+    assert [each.reason for each in read_promotions("small")] == ["the first", "not worse than 1"]
+
+
+def test_of_runs_that_compared_with_the_same_version_only_one_promotes(models: Path):
+    make_current("1")
+    compared = bundle_of("1").model_id
+    together = Barrier(2)
+
+    def run(version: str) -> bool:
+        bundle = bundle_of(version)
+        together.wait()
+        return promote_over(bundle, f"not worse: {version}", compared)
+
+    with ThreadPoolExecutor(2) as pool:
+        promoted = list(pool.map(run, ["2", "3"]))
+
+    assert sorted(promoted) == [False, True]
+    assert current_version("small") == ("2" if promoted[0] else "3")
+    assert len(read_promotions("small")) == 2
+
+
+def test_what_cannot_be_read_is_not_promoted_over(models: Path):
+    make_current("1")
+    compared = bundle_of("1").model_id
+    shutil.rmtree(models / "small" / "1")
+
+    for known in (compared, None):
+        with pytest.raises(UnknownModelError, match="'small' has no version '1'"):
+            promote_over(bundle_of("2"), "not worse", known)
+    assert current_version("small") == "1"
 
 
 def test_rolling_back_twice_goes_two_versions_back(models: Path):
