@@ -7,7 +7,6 @@ import base64
 import csv
 import secrets
 import shlex
-import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -36,6 +35,7 @@ from digitflow.datasets.preparing import open_prepared
 from digitflow.evaluation.metrics import percent
 from digitflow.evaluation.selection import STATED_ERROR_RATE
 from digitflow.models.registry import check_name, find_model
+from digitflow.runs.drafts import working_draft
 from digitflow.runs.recording import Run, recording
 from digitflow.runs.records import RunRecord
 from digitflow.runs.repeating import find_done
@@ -52,8 +52,20 @@ from digitflow.runs.training import (
 def fit(prepared: str, draft: str, options: dict[str, Any], note: str) -> dict[str, Any]:
     """Fit and calibrate a network; leave it in the draft."""
     # TensorFlow takes seconds to import: only here, where it is needed.
-    from digitflow.learning.training import TrainingOptions, check_teachers, fit_draft
+    from digitflow.learning.checkpoints import read_progress
+    from digitflow.learning.drafts import CHECKPOINT
+    from digitflow.learning.training import (
+        TrainingOptions,
+        check_teachers,
+        fit_draft,
+        fitted_before,
+    )
 
+    if fitted := fitted_before(Path(draft)):
+        say("goes on    after the fit of a run that was killed; --fresh begins anew")
+        return fitted
+    if epochs := read_progress(Path(draft) / CHECKPOINT).epochs:
+        say(f"goes on    after epoch {epochs} of a run that was killed; --fresh begins anew")
     for line in check_teachers(Path(prepared), options["teachers"]):
         say(f"note       {line}")
     return fit_draft(Path(prepared), Path(draft), TrainingOptions(**options), note, verbose=1)
@@ -138,7 +150,7 @@ def train(
 
     Returns the bundle's folder, the model's name and version, and whether it was promoted. A run
     with the same data, options, seed and code as one before is taken from its record, unless it is
-    to be `fresh` or its version is named.
+    to be `fresh` or its version is named; where that one was killed, this one goes on.
 
     Args:
         dataset: Name of a data set, or a path; auto takes MNIST where it is within reach.
@@ -158,7 +170,7 @@ def train(
         name: Of the registered model. Empty: the data set's.
         version: Of the registered model. Empty: date, time and a few random digits.
         promote: Make it the current version, unless it is worse or cannot be compared.
-        fresh: Train even where a run before did the same.
+        fresh: Train from the beginning even where a run before did the same, or was killed in it.
         command: What the manifest says that made it.
     """
     given = {
@@ -223,9 +235,9 @@ def _train_anew(
 ) -> dict[str, Any]:
     network, dataset, report = given["network"], located["name"], run.folder
     name, version = destination.parent.name, destination.name
-    draft = destination.with_name(f".draft-{version}-{secrets.token_hex(4)}")
     options = {option: given[option] for option in TRAINING_OPTIONS}
-    try:
+    identity, fresh = run.facts["identity"], given["fresh"]
+    with working_draft(destination.parent, identity, fresh) as draft:
         with run.stage("fit"):
             fitted = fit(prepared, str(draft), options, located["note"])
         _say_fit(network, fitted)
@@ -245,8 +257,6 @@ def _train_anew(
             registration = register(
                 prepared, str(draft), str(destination), command, given["promote"]
             )
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
     run.note(metrics=metrics, model=registration, outcome=registration["outcome"])
     run.add_output(destination)
     publish(str(report), title, metrics, registration)

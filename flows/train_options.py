@@ -155,7 +155,8 @@ def _add_registry_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fresh",
         action="store_true",
-        help="train although a run before had the same data, options, seed and code",
+        help="train from the beginning although a run before had the same data, options, seed and "
+        "code, or was killed in it",
     )
     parser.add_argument(
         "--name",

@@ -3,13 +3,14 @@
 import hashlib
 import io
 import json
+import time
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from numbers import Integral
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -21,6 +22,8 @@ from digitflow.learning.fitting import Training, join_histories, run_training
 
 # What reading a damaged archive raises, beside what any file may.
 _BROKEN = (EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error)
+# What a checkpoint holds beside arrays.
+_FACTS = ("fingerprint", "history", "seconds", "memory")
 # What Keras' early stopping and plateau remember between epochs.
 _MEMORY = ("best", "wait", "best_epoch", "stopped_epoch", "cooldown_counter")
 
@@ -58,6 +61,27 @@ def check_names(hyper_parameters: Mapping[str, Any]) -> None:
             )
 
 
+class Progress(NamedTuple):
+    """How far a fit has come."""
+
+    epochs: int  # finished
+    seconds: float  # that they took
+
+
+def read_progress(path: Path) -> Progress:
+    """Return how far the fit of a checkpoint has come; nowhere where there is no file.
+
+    Raises
+    ------
+    UsageError
+        If the file cannot be read.
+    """
+    if not path.exists():
+        return Progress(0, 0.0)
+    facts, _, _ = _read(path)
+    return Progress(len(facts["history"]["loss"]), facts["seconds"])
+
+
 class Checkpoint(keras.callbacks.Callback):
     """Keep the state of a training in a file, replaced in one step after each epoch.
 
@@ -79,6 +103,7 @@ class Checkpoint(keras.callbacks.Callback):
         self.history: dict[str, list[float]] = {}
         self.memory: list[dict[str, Any]] = []
         self.best_weights: list[np.ndarray] = []
+        self.seconds = 0.0  # of the fits before this one
 
     def open(self, model: keras.Model, fingerprint: str) -> dict[str, list[float]]:
         """Bring a model to the state in the file, if there is one, and return the history so far.
@@ -96,9 +121,10 @@ class Checkpoint(keras.callbacks.Callback):
             If the file cannot be read, or is of another fit.
         """
         self.fingerprint = fingerprint
+        self.started = time.perf_counter()
         if not self.path.exists():
             return {}
-        facts, state, self.best_weights = self._read()
+        facts, state, self.best_weights = _read(self.path)
         if facts["fingerprint"] != self.fingerprint:
             raise UsageError(
                 f"{self.path}: is the checkpoint of a fit with other data or hyper-parameters; "
@@ -107,6 +133,7 @@ class Checkpoint(keras.callbacks.Callback):
         for variable, value in zip(_variables(model), state, strict=True):
             variable.assign(value)
         self.history, self.memory = facts["history"], facts["memory"]
+        self.seconds = facts["seconds"]
         return {name: list(values) for name, values in self.history.items()}
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
@@ -123,6 +150,7 @@ class Checkpoint(keras.callbacks.Callback):
         facts = {
             "fingerprint": self.fingerprint,
             "history": self.history,
+            "seconds": self.seconds + time.perf_counter() - self.started,
             "memory": [
                 {name: _plain(vars(callback)[name]) for name in _MEMORY if name in vars(callback)}
                 for callback in self.watched
@@ -143,20 +171,21 @@ class Checkpoint(keras.callbacks.Callback):
         """Delete the file: the fit is done."""
         self.path.unlink(missing_ok=True)
 
-    def _read(self) -> tuple[dict[str, Any], list[np.ndarray], list[np.ndarray]]:
-        try:
-            content = io.BytesIO(self.path.read_bytes())
-            with np.load(content, allow_pickle=False) as arrays:
-                facts = json.loads(arrays["facts"].tobytes())
-                facts = {name: facts[name] for name in ("fingerprint", "history", "memory")}
-                names = sorted(arrays.files)
-                state = [arrays[name] for name in names if name.startswith("state_")]
-                best = [arrays[name] for name in names if name.startswith("best_")]
-        except (OSError, ValueError, LookupError, TypeError, *_BROKEN) as error:
-            raise UsageError(
-                f"{self.path}: is no checkpoint ({error}); delete it, or name another file"
-            ) from error
-        return facts, state, best
+
+def _read(path: Path) -> tuple[dict[str, Any], list[np.ndarray], list[np.ndarray]]:
+    try:
+        content = io.BytesIO(path.read_bytes())
+        with np.load(content, allow_pickle=False) as arrays:
+            facts = json.loads(arrays["facts"].tobytes())
+            facts = {name: facts[name] for name in _FACTS}
+            names = sorted(arrays.files)
+            state = [arrays[name] for name in names if name.startswith("state_")]
+            best = [arrays[name] for name in names if name.startswith("best_")]
+    except (OSError, ValueError, LookupError, TypeError, *_BROKEN) as error:
+        raise UsageError(
+            f"{path}: is no checkpoint ({error}); delete it, or name another file"
+        ) from error
+    return facts, state, best
 
 
 def _variables(model: keras.Model) -> list[keras.Variable]:

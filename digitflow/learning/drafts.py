@@ -10,7 +10,15 @@ from digitflow.files import write_text
 from digitflow.learning.descriptions import Estimator, rebuild_estimator
 from digitflow.models.bundle import WEIGHTS
 
+#: What a fit keeps until it is done.
+CHECKPOINT = "checkpoint.npz"
+
 _FACTS = "draft.json"
+
+
+def is_draft(draft: Path) -> bool:
+    """Tell whether a folder holds a draft that has been fitted."""
+    return (draft / _FACTS).exists()
 
 
 def load_draft(draft: Path) -> Estimator:
@@ -34,7 +42,7 @@ def read_draft(draft: Path) -> dict[str, Any]:
 
 def update_draft(draft: Path, facts: dict[str, Any]) -> None:
     """Note more facts in the draft."""
-    known = read_draft(draft) if (draft / _FACTS).exists() else {}
+    known = read_draft(draft) if is_draft(draft) else {}
     write_text(draft / _FACTS, json.dumps(known | facts, indent=1) + "\n")
 
 

@@ -19,6 +19,7 @@ from digitflow.evaluation.calibration import apply_temperature, fit_temperature
 from digitflow.evaluation.metrics import compute_metrics
 from digitflow.evaluation.profiles import profile_readings
 from digitflow.evaluation.selection import STATED_ERROR_RATE, threshold_for_error_rate
+from digitflow.learning.checkpoints import read_progress
 from digitflow.learning.descriptions import (
     Estimator,
     arguments_of,
@@ -26,7 +27,7 @@ from digitflow.learning.descriptions import (
     load_estimator,
     weights_of,
 )
-from digitflow.learning.drafts import load_draft, read_draft, update_draft
+from digitflow.learning.drafts import CHECKPOINT, is_draft, load_draft, read_draft, update_draft
 from digitflow.learning.estimators import make_classifier
 from digitflow.learning.exporting import compare_tflite, write_golden, write_model_files
 from digitflow.models.bundle import GOLDEN_LIMIT, WEIGHTS, load_bundle
@@ -125,6 +126,9 @@ def fit_draft(
 ) -> dict[str, Any]:
     """Fit a network, calibrate it on the validation writers, and leave both in the draft.
 
+    The draft has the state after each epoch: where a fit of the same data and options was killed,
+    this one goes on from there, and gives the weights of one that was not.
+
     Parameters
     ----------
     prepared : Path
@@ -140,15 +144,16 @@ def fit_draft(
     Returns
     -------
     dict
-        `epochs`, `seconds` of the fit, and `validation_accuracy`.
+        `epochs`, `seconds` of the fit, all parts of it together, and `validation_accuracy`.
     """
     check_drawn(prepared, options)
     notes = [*([note] if note else []), *check_teachers(prepared, options.teachers)]
     data = open_prepared(prepared)
     estimator = make_estimator(options, data.facts["splits"]["train"]["n"], verbose)
-    started = time.perf_counter()
+    estimator.set_params(checkpoint=draft / CHECKPOINT)
+    before, started = read_progress(draft / CHECKPOINT).seconds, time.perf_counter()
     _fit(estimator, data, options)
-    seconds = time.perf_counter() - started
+    seconds = before + time.perf_counter() - started
     facts = {
         "estimator": describe_estimator(estimator),
         "options": asdict(options),
@@ -159,10 +164,19 @@ def fit_draft(
     }
     draft.mkdir(parents=True, exist_ok=True)
     (draft / WEIGHTS).write_bytes(weights_of(estimator))
-    update_draft(draft, facts)
+    update_draft(draft, facts)  # last: a draft that has facts has been fitted
+    return _told(facts)
+
+
+def fitted_before(draft: Path) -> dict[str, Any] | None:
+    """Return what `fit_draft` returned, where a run before left a draft that is fitted."""
+    return _told(read_draft(draft)) if is_draft(draft) else None
+
+
+def _told(facts: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "epochs": len(estimator.history_["loss"]),
-        "seconds": seconds,
+        "epochs": len(facts["history"]["loss"]),
+        "seconds": facts["seconds"],
         "validation_accuracy": facts["validation_metrics"]["accuracy"],
     }
 

@@ -277,7 +277,7 @@ def test_the_help_names_every_option_and_exit_code(run_flow):
         assert word in done.stdout
 
 
-def test_sigterm_in_the_middle_leaves_no_process_and_no_draft(
+def test_sigterm_in_the_middle_leaves_no_process_and_no_model(
     repository: Path, tmp_path: Path, environment: dict[str, str]
 ):
     mark = f"digitflow-test-{os.getpid()}"

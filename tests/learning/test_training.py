@@ -16,8 +16,10 @@ from digitflow.datasets.preparing import PreparedData, open_prepared, prepare_da
 from digitflow.drawing import draw_digits, draw_outliers
 from digitflow.errors import UsageError
 from digitflow.evaluation.calibration import apply_temperature
+from digitflow.learning import checkpoints
+from digitflow.learning.checkpoints import Checkpoint, read_progress
 from digitflow.learning.descriptions import Estimator
-from digitflow.learning.drafts import load_draft, read_draft, update_draft
+from digitflow.learning.drafts import CHECKPOINT, load_draft, read_draft, update_draft
 from digitflow.learning.promotion import compare_draft, weigh
 from digitflow.learning.registering import register_draft
 from digitflow.learning.reporting import evaluate_draft
@@ -26,6 +28,7 @@ from digitflow.learning.training import (
     check_teachers,
     export_draft,
     fit_draft,
+    fitted_before,
     make_estimator,
 )
 from digitflow.models.bundle import load_bundle
@@ -82,6 +85,43 @@ def test_fresh_processes_give_the_same_weights_for_the_same_seed(prepared: Path,
         digests.append(done.stdout.split()[-1])
 
     assert digests[0] == digests[1] != digests[2]
+
+
+def test_a_killed_fit_goes_on_and_gives_the_weights_of_an_undisturbed_one(
+    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    options = TrainingOptions("ann", epochs=3, seed=2)
+    epochs = []
+
+    class Killed(Checkpoint):
+        def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+            super().on_epoch_end(epoch, logs)
+            epochs.append(epoch)
+            if len(epochs) == 2:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoints, "Checkpoint", Killed)
+    with pytest.raises(KeyboardInterrupt):
+        fit_draft(prepared, tmp_path / "killed", options)
+    before = read_progress(tmp_path / "killed" / CHECKPOINT)
+
+    told = fit_draft(prepared, tmp_path / "killed", options)
+    fit_draft(prepared, tmp_path / "undisturbed", options)
+
+    assert before.epochs == 2
+    assert epochs[:3] == [0, 1, 2]
+    assert told["epochs"] == 3
+    assert told["seconds"] >= before.seconds > 0
+    assert_same_weights(*(load_draft(tmp_path / name) for name in ("killed", "undisturbed")))
+    assert not (tmp_path / "killed" / CHECKPOINT).exists()
+
+
+def test_a_fit_that_was_done_is_known_by_its_draft(prepared: Path, tmp_path: Path):
+    assert fitted_before(tmp_path) is None
+
+    told = fit_draft(prepared, tmp_path, TrainingOptions("ann", epochs=1))
+
+    assert fitted_before(tmp_path) == told
 
 
 def test_an_empty_draft_is_refused(prepared: Path, tmp_path: Path):
