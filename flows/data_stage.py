@@ -56,16 +56,16 @@ def prepare_unless_there(located: dict[str, Any], validation_fraction: float) ->
     is_there = is_prepared(Path(located["prepared"]))
     refreshed = prepare.with_options(refresh_cache=not is_there)
     prepared = refreshed(located, validation_fraction)
-    say_data(prepared, reused=is_there)
+    say_data(prepared, is_there, corrected=bool(located["corrections"]))
     return prepared
 
 
-def say_data(prepared: str, reused: bool) -> None:
-    """Say which data will be trained on."""
+def say_data(prepared: str, reused: bool, corrected: bool) -> None:
+    """Say which data will be trained on, and how many corrections if any were asked for."""
     facts = open_prepared(Path(prepared)).facts
     sizes = ", ".join(f"{part['n']:,} {split}" for split, part in facts["splits"].items())
     notes = [f"validation: {facts['validation']}"]
-    if facts["corrections"]:
+    if corrected:
         notes.append(f"{facts['corrections']:,} corrections among the training images")
     if reused:
         notes.append("prepared before, taken from the cache")

@@ -163,7 +163,8 @@ def train(
         teachers: Registered models whose answers are to be learned too.
         drawn_digits: How many digits in forms that MNIST lacks are drawn to learn from.
         outliers: How many drawings of no digit are drawn to be unsure of.
-        corrections: Files of corrections, as a review leaves them, to be learned as well.
+        corrections: Files of corrections, as a review leaves them, or folders of such files and of
+            class folders, to be learned as well. With a / at its end a folder may be missing.
         error_rate: Share of misread validation images that may be above `uncertain`.
         seed: Of weights, order and augmentation.
         validation_fraction: Share of the training images held out, up to a half.

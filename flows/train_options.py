@@ -148,9 +148,10 @@ def _add_registry_options(parser: argparse.ArgumentParser) -> None:
         "--corrections",
         action="append",
         default=argparse.SUPPRESS,
-        metavar="FILE",
+        metavar="FILE_OR_FOLDER",
         help="a CSV list of images and labels, as a review sheet saves it, to be learned as well; "
-        "give it several times for several",
+        "or a folder of such lists and of class folders, as `digitflow serve --feedback` fills it, "
+        "which with a / at its end need not be there yet; give it several times for several",
     )
     parser.add_argument(
         "--fresh",

@@ -47,6 +47,9 @@ NOT_RUN = {
     "digitflow score images/ out.parquet --model emnist-letters": "needs the model of that run",
     "python flows/train_flow.py --dataset mnist --corrections monday-answers.csv --corrections "
     "tuesday-answers.csv": "as with one list, which is run",
+    "python flows/train_flow.py --dataset mnist --corrections corrections/": (
+        "as with one list; tests/datasets/test_corrections.py has folders"
+    ),
     "digitflow serve": _SERVES,
     "digitflow serve --port 9000 --model mnist@pretrained": _SERVES,
     "DIGITFLOW_TOKEN=$(openssl rand -hex 32) digitflow serve --host 0.0.0.0": _SERVES,

@@ -1,6 +1,7 @@
 """Corrections from reviews among the training images."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ from digitflow.datasets.corrections import check_corrections, read_corrections
 from digitflow.datasets.loading import load_dataset
 from digitflow.datasets.preparing import is_prepared, prepare_dataset, prepared_location
 from digitflow.errors import DatasetError, UsageError
+from digitflow.images.normalising import normalise
+from digitflow.web.feedback import FeedbackStore
 
 IMAGES = drawn(6)
 NAMES = [str(digit) for digit in range(10)]
@@ -124,3 +127,65 @@ def test_a_file_of_another_kind_is_refused_before_anything_is_read(tmp_path: Pat
         check_corrections([tmp_path / "table.csv"])
     with pytest.raises(UsageError, match=r"none\.csv: no such file"):
         check_corrections([tmp_path / "none.csv"])
+
+
+def test_a_folder_is_all_its_lists_and_what_a_server_was_told(folder: Path) -> None:
+    write_list(folder, "0.png,7", "1.png,3", name="monday.csv")
+    write_list(folder, "1.png,3", "2.png,", name="tuesday.csv")
+    (folder / ".hidden.csv").write_text("no list")
+    (folder / "README.md").write_text("What people answered.")
+    store = FeedbackStore(folder / "told", 1 << 20)
+    pixels = np.zeros((60, 40), np.uint8)
+    pixels[10:50, 15:25] = 200
+    store.store(pixels, "1", {"predicted": "7"})
+    shutil.copytree(folder / "told", folder, dirs_exist_ok=True)
+    shutil.rmtree(folder / "told")
+
+    found = read_corrections([folder], NAMES)
+
+    assert found.labels.tolist() == [7, 3, 1]
+    assert np.array_equal(found.images[:2], IMAGES[:2])
+    assert np.array_equal(found.images[2], normalise(pixels).image)
+    check_corrections([folder])
+
+
+def test_what_a_server_was_told_is_a_data_set_and_corrections(tmp_path: Path) -> None:
+    store = FeedbackStore(tmp_path, 1 << 20)
+    for image, label in zip(IMAGES, "771133", strict=True):
+        store.store(image, label, {})
+
+    corrections = read_corrections([tmp_path], NAMES)
+    train, test = (load_dataset(str(tmp_path), split) for split in ("train", "test"))
+
+    assert sorted(corrections.labels) == [1, 1, 3, 3, 7, 7]
+    as_data = {image.tobytes() for part in (train, test) for image in part.images}
+    assert {image.tobytes() for image in corrections.images} == as_data
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_folder_may_be_empty_and_with_a_slash_not_be_there(
+    tmp_path: Path, is_there: bool
+) -> None:
+    if is_there:
+        (tmp_path / "corrections").mkdir()
+    given = f"{tmp_path}/corrections/"
+
+    check_corrections([given])
+    with_none = prepare_dataset("digits", corrections=[given])
+
+    assert with_none.facts["corrections"] == 0
+    assert with_none.folder == prepared_location("digits", 0.1)
+
+
+def test_a_list_in_a_folder_that_is_none_is_told(tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text("label,pixel0\n1,2\n")
+
+    with pytest.raises(UsageError, match=r"table\.csv: is no CSV list of images with the columns"):
+        check_corrections([tmp_path])
+
+
+def test_a_folder_in_a_folder_is_of_a_class(folder: Path) -> None:
+    write_images(folder / "letters", {"0.png": IMAGES[0]})
+
+    with pytest.raises(DatasetError, match="scans: 'letters' is no class of the data set"):
+        read_corrections([folder], NAMES)

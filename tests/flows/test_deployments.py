@@ -20,6 +20,9 @@ from prefect.exceptions import ParameterTypeError
 from strange_server import answering
 from train_options import NETWORK_NAMES
 
+from digitflow.datasets.corrections import check_corrections
+from digitflow.models.registry import find_model
+
 
 @pytest.fixture(scope="module")
 def deployments() -> dict[str, RunnerDeployment]:
@@ -62,6 +65,16 @@ def test_one_run_at_a_time_and_none_waits_for_a_scheduled_one(deployments):
         assert deployment.concurrency_limit == 1
         strategy = deployment.concurrency_options.collision_strategy
         assert strategy == ("ENQUEUE" if name == "score-folder" else "CANCEL_NEW")
+
+
+def test_what_is_trained_by_schedule_can_take_the_place_of_the_shipped_version(deployments):
+    told = deployments["train"].parameters
+    shipped = json.loads((find_model("mnist@pretrained") / "manifest.json").read_text())
+
+    assert told["dataset"] == shipped["data"]["name"]
+    for option in ("network", "drawn_digits", "outliers"):
+        assert told[option] == shipped["options"][option]
+    check_corrections(told["corrections"])  # a folder that is not there yet
 
 
 def test_the_form_describes_every_parameter(deployments):
