@@ -119,6 +119,8 @@ def tune(
         jobs: Trainings at the same time, a process each.
         name: Of the folder in reports/. Empty: data set, network and a digest of the search.
     """
+    if name:  # may come from a form; it becomes a folder's
+        check_name(name, "name of the search")
     from digitflow.learning.tuning import TRIALS, survivors
 
     given = {
@@ -247,7 +249,7 @@ def main() -> None:
     def checked_run() -> dict[str, Any]:
         # Before Prefect's server is started: what cannot work is said at once.
         check_text(arguments, "rename it")
-        check_name(arguments.get("name", "default"))
+        check_name(arguments.get("name", "default"), "name of the search")
         check_dataset(arguments["dataset"])
         return tune(**arguments)
 

@@ -98,13 +98,13 @@ def current_version(name: str) -> str | None:
 
 
 def check_name(name: str, what: str = "model name") -> str:
-    """Return the name of a model or a version if it can be a folder's.
+    """Return the name of a model, a version or a search if it can be a folder's.
 
     Parameters
     ----------
     name : str
     what : str
-        What it names: "model name" or "version".
+        What it names, for the message: "version", "model name" or what else names a folder.
 
     Raises
     ------

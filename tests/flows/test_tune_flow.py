@@ -10,6 +10,9 @@ import time
 from pathlib import Path
 
 import pytest
+from tune_flow import tune
+
+from digitflow.errors import UsageError
 
 SMALL = ["--dataset", "digits", "--network", "ann", "--trials", "3", "--epochs", "1"]
 
@@ -134,7 +137,12 @@ def test_after_a_kill_the_same_command_does_only_what_is_left(
         (["--network", "fats"], 2, "invalid choice: 'fats'"),
         (["--dataset", "minst"], 2, "'minst'"),
         (["--dataset", "digits", "--trials", "0"], 2, "--trials: 0: must be above 0"),
-        (["--dataset", "digits", "--name", "../x"], 2, "'../x'"),
+        (
+            ["--dataset", "digits", "--name", "../x"],
+            2,
+            "error: name of the search '../x' is not up",
+        ),
+        (["--dataset", "digits", "--name", ""], 2, "error: name of the search '' is not up to"),
     ],
 )
 def test_a_mistake_is_said_at_once_and_writes_nothing(
@@ -149,6 +157,15 @@ def test_a_mistake_is_said_at_once_and_writes_nothing(
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
     assert sorted(place.rglob("*")) == before
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", ".hidden", "two words", "x" * 101])
+def test_a_name_that_comes_from_a_form_is_checked_before_anything_runs(name: str):
+    with pytest.raises(UsageError, match=r"^name of the search '") as refused:
+        tune.fn(dataset="no such data set", name=name)
+
+    assert refused.value.exit_code == 2
+    assert "\n" not in str(refused.value)
 
 
 def test_the_help_names_every_option_and_exit_code(run_flow):
