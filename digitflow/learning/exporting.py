@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from digitflow.console import native_chatter_hidden
+from digitflow.files import as_output_error, write_bytes
 from digitflow.learning.descriptions import Estimator, weights_of
 from digitflow.learning.inputs import images_for_network
 from digitflow.models.bundle import GOLDEN, KERAS, TFLITE_FILES, WEIGHTS
@@ -30,13 +31,19 @@ def write_model_files(estimator: Estimator, folder: Path, training_images: np.nd
         Must exist.
     training_images : ndarray of shape (n, 28, 28), uint8
         Some of them show the converter the ranges of the int8 network.
+
+    Raises
+    ------
+    OutputError
+        If a file cannot be written.
     """
-    (folder / WEIGHTS).write_bytes(weights_of(estimator))
-    estimator.network_.save(folder / KERAS)
+    write_bytes(folder / WEIGHTS, weights_of(estimator))
+    with as_output_error(folder / KERAS):
+        estimator.network_.save(folder / KERAS)
     chosen = np.linspace(0, len(training_images) - 1, N_REPRESENTATIVE).astype(int)
     representative = images_for_network(training_images[np.unique(chosen)])
     for kind, file in TFLITE_FILES.items():
-        (folder / file).write_bytes(_convert(estimator.network_, kind, representative))
+        write_bytes(folder / file, _convert(estimator.network_, kind, representative))
 
 
 def write_golden(folder: Path, images: np.ndarray, n_classes: int, temperature: float) -> None:
@@ -51,12 +58,18 @@ def write_golden(folder: Path, images: np.ndarray, n_classes: int, temperature: 
     n_classes : int
     temperature : float
         The bundle's.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
     """
     probabilities: dict[str, Any] = {}
     for kind, file in TFLITE_FILES.items():
         logits = TFLiteNetwork((folder / file).read_bytes(), n_classes).logits(images)
         probabilities[kind] = softmax(logits / np.float32(temperature))
-    np.savez_compressed(folder / GOLDEN, images=images, **probabilities)
+    with as_output_error(folder / GOLDEN):
+        np.savez_compressed(folder / GOLDEN, images=images, **probabilities)
 
 
 def compare_tflite(

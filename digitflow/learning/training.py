@@ -19,6 +19,7 @@ from digitflow.evaluation.calibration import apply_temperature, fit_temperature
 from digitflow.evaluation.metrics import compute_metrics
 from digitflow.evaluation.profiles import profile_readings
 from digitflow.evaluation.selection import STATED_ERROR_RATE, threshold_for_error_rate
+from digitflow.files import write_bytes
 from digitflow.learning.checkpoints import read_progress
 from digitflow.learning.descriptions import (
     Estimator,
@@ -145,6 +146,13 @@ def fit_draft(
     -------
     dict
         `epochs`, `seconds` of the fit, all parts of it together, and `validation_accuracy`.
+
+    Raises
+    ------
+    TrainingError
+        If the loss stops being a number.
+    OutputError
+        If the draft cannot be written, which is known after the first epoch.
     """
     check_drawn(prepared, options)
     notes = [*([note] if note else []), *check_teachers(prepared, options.teachers)]
@@ -162,8 +170,7 @@ def fit_draft(
         "seconds": round(seconds, 1),
         **_calibrate(estimator, data, options.error_rate),
     }
-    draft.mkdir(parents=True, exist_ok=True)
-    (draft / WEIGHTS).write_bytes(weights_of(estimator))
+    write_bytes(draft / WEIGHTS, weights_of(estimator))
     update_draft(draft, facts)  # last: a draft that has facts has been fitted
     return _told(facts)
 
@@ -188,6 +195,11 @@ def export_draft(prepared: Path, draft: Path) -> dict[str, dict[str, float]]:
     -------
     dict
         As `compare_tflite` returns it.
+
+    Raises
+    ------
+    OutputError
+        If a file of the draft cannot be written.
     """
     data = open_prepared(prepared)
     estimator = load_draft(draft)

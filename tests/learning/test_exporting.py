@@ -1,11 +1,13 @@
+import re
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
-from digitflow.learning.exporting import compare_tflite
-from digitflow.models.bundle import KERAS
+from digitflow.errors import OutputError
+from digitflow.learning.exporting import compare_tflite, write_golden, write_model_files
+from digitflow.models.bundle import GOLDEN, KERAS, TFLITE_FILES, WEIGHTS
 
 
 def test_other_tools_can_use_the_keras_file(fitted, pristine_bundle: Path):
@@ -42,3 +44,35 @@ def test_differences_are_counted(fitted, pristine_bundle: Path):
 
     row = differences["model_float32.tflite"]
     assert (row["changed"], row["lost"], row["accuracy"]) == (100, -100, 1.0)
+
+
+@pytest.fixture
+def full_disk(pristine_bundle: Path, tmp_path: Path) -> Path:
+    """Return a folder in which the files of Keras and numpy find no room."""
+    for file in (KERAS, GOLDEN):
+        (tmp_path / file).symlink_to("/dev/full")
+    for file in TFLITE_FILES.values():
+        (tmp_path / file).write_bytes((pristine_bundle / file).read_bytes())
+    return tmp_path
+
+
+def test_a_full_disk_is_told_with_the_path(fitted, full_disk: Path):
+    classifier, data = fitted
+
+    with pytest.raises(
+        OutputError, match=r"model\.keras: cannot be written \(No space left"
+    ) as keras_:
+        write_model_files(classifier, full_disk, data.images)
+    with pytest.raises(OutputError, match=r"golden\.npz: cannot be written \(No space left"):
+        write_golden(full_disk, data.images[:10], n_classes=10, temperature=1.0)
+    assert keras_.value.exit_code == 6
+    assert "\n" not in str(keras_.value)
+
+
+@pytest.mark.parametrize("file", [WEIGHTS, KERAS, TFLITE_FILES["dynamic"]])
+def test_what_cannot_be_written_over_is_told_with_the_path(fitted, tmp_path: Path, file: str):
+    classifier, data = fitted
+    (tmp_path / file).mkdir()
+
+    with pytest.raises(OutputError, match=f"/{re.escape(file)}: "):
+        write_model_files(classifier, tmp_path, data.images)

@@ -14,7 +14,7 @@ from support import change_manifest
 from digitflow import settings
 from digitflow.datasets.preparing import PreparedData, open_prepared, prepare_dataset
 from digitflow.drawing import draw_digits, draw_outliers
-from digitflow.errors import UsageError
+from digitflow.errors import OutputError, UsageError
 from digitflow.evaluation.calibration import apply_temperature
 from digitflow.learning import checkpoints
 from digitflow.learning.checkpoints import Checkpoint, read_progress
@@ -122,6 +122,26 @@ def test_a_fit_that_was_done_is_known_by_its_draft(prepared: Path, tmp_path: Pat
     told = fit_draft(prepared, tmp_path, TrainingOptions("ann", epochs=1))
 
     assert fitted_before(tmp_path) == told
+
+
+def test_a_draft_that_cannot_be_written_is_told_after_the_first_epoch(
+    prepared: Path, tmp_path: Path
+):
+    (tmp_path / "models").write_text("no folder")
+
+    with pytest.raises(
+        OutputError, match=r"models/draft/checkpoint\.npz: cannot be written"
+    ) as told:
+        fit_draft(prepared, tmp_path / "models" / "draft", TrainingOptions("ann", epochs=10_000))
+    assert told.value.exit_code == 6
+    assert "\n" not in str(told.value)
+
+
+def test_weights_that_cannot_be_written_are_told(prepared: Path, tmp_path: Path):
+    (tmp_path / "weights.safetensors").mkdir()
+
+    with pytest.raises(OutputError, match=r"weights\.safetensors: is no regular file"):
+        fit_draft(prepared, tmp_path, TrainingOptions("ann", epochs=1))
 
 
 def test_an_empty_draft_is_refused(prepared: Path, tmp_path: Path):
