@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 from datasets.samples import drawn, write_images
+from train_flow import fit
 
+from digitflow.datasets.preparing import prepare_dataset
 from digitflow.files import sha256_of
+from digitflow.learning import checkpoints
 
 
 @pytest.fixture(scope="module")
@@ -275,6 +278,31 @@ def test_the_help_names_every_option_and_exit_code(run_flow):
     assert done.returncode == 0
     for word in ["--dataset", "--network", "--epochs", "--seed", "--name", "Exit codes", "default"]:
         assert word in done.stdout
+
+
+def test_it_is_said_where_a_killed_fit_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    class Killed(checkpoints.Checkpoint):
+        def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+            super().on_epoch_end(epoch, logs)
+            raise KeyboardInterrupt
+
+    told = {"network": "ann", "epochs": 2, "teachers": []}
+    begun = (str(prepare_dataset("digits").folder), str(tmp_path / "draft"), told, "")
+    with monkeypatch.context() as patched:
+        patched.setattr(checkpoints, "Checkpoint", Killed)
+        with pytest.raises(KeyboardInterrupt):
+            fit.fn(*begun)
+    assert capsys.readouterr().out == ""
+
+    fitted = fit.fn(*begun)
+    said = capsys.readouterr().out
+    again = fit.fn(*begun)
+
+    assert said == "goes on    after epoch 1 of a run that was killed; --fresh begins anew\n"
+    assert capsys.readouterr().out.startswith("goes on    after the fit of a run that was killed")
+    assert again == fitted
 
 
 def test_sigterm_in_the_middle_leaves_no_process_and_no_model(
