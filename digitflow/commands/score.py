@@ -150,10 +150,9 @@ def note_scoring(run: "Run", summary: "ScoreSummary", images: str, began: float)
         *("statuses", "reasons", "labels", "images_per_second", "error_rate"),
     )
     run.facts["stages"] |= summary.profile or {"score": round(summary.seconds, 3)}
-    unreadable = summary.statuses.get("error", 0)
     run.note(
         outcome=f"{summary.n_scored:,} of {summary.n_files:,} files scored"
-        + (f", {unreadable:,} unreadable" if unreadable else ""),
+        + (f", {summary.n_unreadable:,} unreadable" if summary.n_unreadable else ""),
         data={"images": images, "n_files": summary.n_files},
         metrics={name: getattr(summary, name) for name in counted},
         model={"model": f"{summary.model}@{summary.version}", "model_id": summary.model_id},

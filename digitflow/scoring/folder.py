@@ -160,10 +160,11 @@ def score_folder(
         counts, n_parts, n_written = _save(
             request, comparison, scored, unreadable, work, facts, began
         )
+        n_unreadable = _n_unreadable(comparison, counts, done)
         stopwatch.lap("assemble")
     seconds = time.perf_counter() - started
     spent = _profile(done, stopwatch, seconds) if profile else {}
-    summary = _summary(request, run_id, comparison, counts, seconds, spent)
+    summary = _summary(request, run_id, comparison, counts, n_unreadable, seconds, spent)
     return replace(summary, n_parts=n_parts, n_parts_written=n_written)
 
 
@@ -225,6 +226,13 @@ def _parts_of(done: Sequence[ShardSummary]) -> Source:
     return Source([each.part for each in done], kept=bytearray(b"\1" * n_files), counts=counts)
 
 
+def _n_unreadable(comparison: Comparison, counts: RowCounts, done: Sequence[ShardSummary]) -> int:
+    """Return how many of the files seen could not be read; all that failed before were tried."""
+    if comparison.n_unseen:  # what is in the table may be theirs
+        counts = count_rows(each.part for each in done)
+    return counts.statuses["error"]
+
+
 def _profile(
     done: Sequence[ShardSummary], stopwatch: Stopwatch, seconds: float
 ) -> dict[str, float]:
@@ -264,6 +272,7 @@ def _summary(
     run_id: str,
     comparison: Comparison,
     counts: RowCounts,
+    n_unreadable: int,
     seconds: float,
     profile: dict[str, float],
 ) -> ScoreSummary:
@@ -281,6 +290,8 @@ def _summary(
         n_kept=n_kept,
         n_resumed=len(origins) - n_scored - n_kept,
         n_removed=comparison.n_removed,
+        n_unseen=comparison.n_unseen,
+        n_unreadable=n_unreadable,
         unchanged=comparison.nothing_changed(),
         statuses=dict(sorted(counts.statuses.items())),
         reasons=dict(sorted(counts.reasons.items())),

@@ -82,6 +82,8 @@ class Comparison:
         Of the `NEW` ones in their order: the day of the dated folder, and how many follow in it.
     n_removed : int
         Files of the earlier tables that are gone, and their rows with them.
+    n_unseen : int
+        Files that are gone or not of the days, and whose rows stay.
     """
 
     def __init__(
@@ -99,7 +101,7 @@ class Comparison:
         self.days = days
         self.origins, self.homes = array("I"), array("I")
         self.new_days: list[tuple[str | None, int]] = []
-        self.n_removed = 0
+        self.n_removed = self.n_unseen = 0
 
     @property
     def n_kept(self) -> int:
@@ -169,6 +171,7 @@ class Comparison:
                 break
             entry = following
         if stays:
+            self.n_unseen += 1
             self._account(entry[1], home, entry[0])
         elif home != NEW:
             self.n_removed += 1

@@ -30,6 +30,8 @@ class ScoreSummary:
     n_kept: int  # files whose rows stayed as the earlier table had them
     n_resumed: int  # files whose rows an interrupted run had left
     n_removed: int  # files that are gone since the earlier table, and their rows with them
+    n_unseen: int  # files that are gone, or of days not asked for, and whose rows stayed
+    n_unreadable: int  # files that are there and could not be read; each is tried in every run
     unchanged: bool  # whether what was there was right as it was, and was not written again
     statuses: dict[str, int]  # rows by status
     reasons: dict[str, int]  # rows that are not `ok`, by reason
@@ -47,8 +49,8 @@ class ScoreSummary:
 
     @property
     def error_rate(self) -> float:
-        """The share of files that could not be read, 0 to 1; each has one row of status `error`."""
-        return self.statuses.get("error", 0) / self.n_files
+        """The share of the files seen that could not be read, 0 to 1."""
+        return self.n_unreadable / (self.n_files - self.n_unseen)
 
     def in_words(self) -> str:
         """Return the summary as lines for a person."""
@@ -160,9 +162,10 @@ def check_error_rate(summary: ScoreSummary, max_error_rate: float | None) -> Non
         If it is exceeded.
     """
     if max_error_rate is not None and summary.error_rate > max_error_rate:
+        seen = summary.n_files - summary.n_unseen
         raise UnreadableImagesError(
-            f"{summary.statuses['error']:,} of {summary.n_files:,} files could not be read, a "
-            f"share above {max_error_rate:g}; the table is complete and tells why, row by row"
+            f"{summary.n_unreadable:,} of {seen:,} files could not be read, a share above "
+            f"{max_error_rate:g}; the table is complete and tells why, row by row"
         )
 
 

@@ -127,6 +127,21 @@ def test_rows_of_files_that_are_gone_stay_when_asked_to(images: Path, output: Pa
     check_against_a_fresh_run(images, output)
 
 
+@pytest.mark.parametrize("form", ["{}", "{}.d/"])
+def test_what_could_not_be_read_and_is_gone_is_no_error_of_the_next_run(
+    images: Path, output: Path, form: str
+) -> None:
+    place = form.format(output)
+    first = score_folder(images, place)
+    drop_broken(images)
+    second = score_folder(images, place, keep_removed=True)
+
+    assert (first.n_unseen, first.n_unreadable) == (0, BROKEN)
+    assert first.error_rate == BROKEN / first.n_files
+    assert second.statuses == first.statuses
+    assert (second.n_unseen, second.n_unreadable, second.error_rate) == (BROKEN, 0, 0)
+
+
 def _place(path: str) -> bytes:
     # The one name that is not UTF-8 is shown as text in the column `path`.
     return plan.place_in_walk(path.replace("\\xff", "\udcff").encode(errors="surrogateescape"))

@@ -27,6 +27,8 @@ SUMMARY = ScoreSummary(
     n_kept=150,
     n_resumed=10,
     n_removed=3,
+    n_unseen=0,
+    n_unreadable=4,
     unchanged=False,
     statuses={"error": 4, "ok": 197},
     reasons={"truncated": 4},
@@ -73,7 +75,10 @@ def test_too_many_errors_are_an_error_that_counts_them() -> None:
     ) as caught:
         check_error_rate(SUMMARY, 0.0199)
     assert caught.value.exit_code == 3
-    check_error_rate(replace(SUMMARY, statuses={"ok": 200}), 0.0)
+    check_error_rate(replace(SUMMARY, n_unreadable=0), 0.0)
+    emptied = replace(SUMMARY, n_unseen=190)
+    with pytest.raises(UnreadableImagesError, match="4 of 10 files could not be read"):
+        check_error_rate(emptied, 0.39)
 
 
 def test_a_summary_is_kept_away_from_table_and_images(tmp_path: Path) -> None:
