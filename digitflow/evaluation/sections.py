@@ -92,11 +92,11 @@ def beside_current(comparison: Mapping[str, Any]) -> Table:
         for row in comparison["classes"]
     ]
     explanation = (
-        f"On the validation images: {comparison['reason']}. Lost: read rightly by the current"
-        " version only; gained: by the new one only. Distance: the mean squared distance of the"
-        " probabilities from the truth. p: how likely chance alone makes the new one so much"
-        " worse; of all images by McNemar's test on errors, of a class by random flips of signs on"
-        " distances, corrected for the number of classes."
+        f"The outcome: {comparison['reason']}. Below, the validation images. Lost: read rightly by"
+        " the current version only; gained: by the new one only. Distance: the mean squared"
+        " distance of the probabilities from the truth. p: how likely chance alone makes the new"
+        " one so much worse; of all images by McNemar's test on errors, of a class by random flips"
+        " of signs on distances, corrected for the number of classes."
     )
     return Table("Beside the current version", explanation, [whole, *by_class])
 

@@ -11,6 +11,7 @@ from digitflow.datasets.preparing import PreparedData, find_difference, open_pre
 from digitflow.errors import BundleError, UnknownModelError
 from digitflow.evaluation.class_comparison import compare_classes
 from digitflow.evaluation.comparison import compare_predictions
+from digitflow.learning.contradictions import ContradictedClass, find_contradicted
 from digitflow.learning.drafts import read_draft, update_draft
 from digitflow.models.bundle import TFLITE_FILES, Bundle
 from digitflow.models.predictor import Predictor
@@ -46,7 +47,7 @@ def compare_draft(prepared: Path, draft: Path, name: str) -> dict[str, Any]:
         `deserves` to be current, the `reason` in a sentence, the `current` version and its
         `model_id`, None where there is none or it cannot be read; where the two were compared also
         `n` images, both numbers of `errors`, how many images are `lost` and `gained`, `p_worse`,
-        and `classes`, as `compare_classes` gives them.
+        `classes`, as `compare_classes` gives them, and `contradicted`, as `find_contradicted` does.
     """
     data = open_prepared(prepared)
     facts = _compare(data, draft, name)
@@ -127,8 +128,32 @@ def _compare(data: PreparedData, draft: Path, name: str) -> dict[str, Any]:
         }
     images, labels = data.load("validation")
     old, new = current.predict_proba(images), _probabilities(draft, facts, data, images)
-    names = current.bundle.class_names
-    return {**known, **weigh(labels, old, new, names, current.bundle.version)}
+    names, version = current.bundle.class_names, current.bundle.version
+    weighed = weigh(labels, old, new, names, version)
+    contradicted = _contradicted(data, current, (labels, old.argmax(axis=1)))
+    if contradicted and weighed["deserves"]:
+        reason = _of_contradicted(contradicted, version)
+        weighed |= {"deserves": False, "reason": reason}
+    return {**known, **weighed, "contradicted": [asdict(each) for each in contradicted]}
+
+
+def _contradicted(
+    data: PreparedData, current: Predictor, held_out: tuple[np.ndarray, np.ndarray]
+) -> list[ContradictedClass]:
+    """Find the classes whose training labels the current version contradicts."""
+    images, labels = data.load("train")
+    # What people corrected is what it misread; it comes last.
+    n_own = len(labels) - data.facts["corrections"]
+    read = current.predict_proba(images[:n_own]).argmax(axis=1)
+    return find_contradicted((labels[:n_own], read), held_out, current.bundle.class_names)
+
+
+def _of_contradicted(contradicted: Sequence[ContradictedClass], version: str) -> str:
+    classes = "; ".join(each.in_words() for each in contradicted)
+    return (
+        f"the current version ({version}) contradicts the labels that it learned: {classes}. Look "
+        "at them; if they are right, promote it by hand"
+    )
 
 
 def _probabilities(

@@ -68,11 +68,13 @@ def test_two_classes_swapped_in_two_percent_are_noticed(
     assert current_version("judged") == "1"
     chances = {each["name"]: each["p_worse"] for each in comparison["classes"]}
     assert {name for name, chance in chances.items() if chance < 0.005} == {"4", "9"}
+    assert {each["name"] for each in comparison["contradicted"]} == {"4", "9"}
     # By its errors alone it would have been promoted.
     assert comparison["p_worse"] > 0.05
     assert "Not to be promoted: it is worse at reading 4 (p = " in page
     assert "<h2>Beside the current version</h2>" in page
 
-    _, other, _ = train(prepared, tmp_path / "other", "3", seed=1)
+    comparison, other, _ = train(prepared, tmp_path / "other", "3", seed=1)
     assert other["promoted"]
+    assert comparison["contradicted"] == []
     assert current_version("judged") == "3"
