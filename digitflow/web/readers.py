@@ -20,8 +20,9 @@ QUICK = 2048
 # What waits so long is no longer waited for, and what is read so long is cut off, s.
 _PATIENCE = 30
 
-# How far those who read large images stand back behind the server and those who read small ones.
-_NICE = 5
+# How far those who read small and large images stand back behind the server, which has to answer
+# at once whoever asks for its health, and behind each other.
+_NICE_QUICK, _NICE_SLOW = 5, 10
 
 _logger = logging.getLogger(__name__)
 
@@ -49,8 +50,8 @@ class ReaderPool:
     """
 
     def __init__(self, n_processes: int, queue: int) -> None:
-        self.quick = Lane(1, queue)
-        self.slow = Lane(n_processes, queue, _NICE)
+        self.quick = Lane(1, queue, _NICE_QUICK)
+        self.slow = Lane(n_processes, queue, _NICE_SLOW)
         self.draining = False
 
     def lane_for(self, n_bytes: int) -> "Lane":
