@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import ctypes
 import gc
 import ipaddress
 import socket
+import struct
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -31,6 +33,17 @@ _KEEP_ALIVE = 5  # s between two requests of a connection
 _AT_ONCE = 4
 # How long connections that the system has let in are still taken up, s.
 _LAST_CONNECTIONS = 0.05
+
+_SO_ATTACH_FILTER = 26  # of Linux; Python has no name for it
+# For a filter that the system runs on each packet, from the TCP header on (classic BPF): what
+# begins a connection, a SYN without ACK, is dropped, and all else let pass.
+_NO_NEW_CONNECTION = (
+    (0x30, 0, 0, 13),  # load the flags,
+    (0x54, 0, 0, 0x12),  # of them SYN and ACK;
+    (0x15, 0, 1, 0x02),  # if it is SYN alone,
+    (0x06, 0, 0, 0),  # drop the packet,
+    (0x06, 0, 0, 0xFFFFFFFF),  # else take it whole
+)
 
 
 def serve(options: ServerOptions, log: str = "quiet") -> None:
@@ -117,6 +130,23 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
         yield listener
 
 
+def let_nobody_in(listener: socket.socket) -> None:
+    """Begin no further connection on a socket that listens; those begun can still be accepted.
+
+    Whoever comes now asks again a second later, and is refused when the socket is closed by then.
+    Otherwise a connection could come between the last that was accepted and the close, and its
+    request would be lost.
+    """
+    code = ctypes.create_string_buffer(
+        b"".join(struct.pack("HBBI", *each) for each in _NO_NEW_CONNECTION)
+    )
+    program = struct.pack("HP", len(_NO_NEW_CONNECTION), ctypes.addressof(code))
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
+    except OSError:  # a sandbox that knows no filters
+        listener.listen(0)
+
+
 def address_of(listener: socket.socket) -> str:
     """Return the address under which a browser finds a socket."""
     host, port = listener.getsockname()[:2]
@@ -169,7 +199,7 @@ class _Server(uvicorn.Server):
         """Stop: take up who is at the door, then let all that has begun end."""
         self._app.state.pool.draining = True
         for listener in sockets or []:
-            listener.listen(0)  # nobody else is let in
+            let_nobody_in(listener)
         await asyncio.sleep(_LAST_CONNECTIONS)
         await super().shutdown(sockets)
 

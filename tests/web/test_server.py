@@ -27,7 +27,7 @@ from digitflow.cli import main
 from digitflow.models.bundle import load_bundle
 from digitflow.models.promotions import promote
 from digitflow.web.options import ServerOptions
-from digitflow.web.server import TakingTurns, listening
+from digitflow.web.server import TakingTurns, let_nobody_in, listening
 
 TOKEN = "correct-horse-battery-staple"
 PATIENCE = 60  # s
@@ -383,6 +383,25 @@ def under_load(
         return answers
 
     return asyncio.run(run())
+
+
+def test_whoever_comes_before_the_close_is_let_in_and_nobody_after():
+    with listening("127.0.0.1", 0) as listener:
+        address = listener.getsockname()
+        with socket.create_connection(address, PATIENCE) as early:
+            let_nobody_in(listener)
+            with pytest.raises(TimeoutError):
+                socket.create_connection(address, 0.2)
+            early.sendall(b"a request")
+            listener.settimeout(PATIENCE)
+            with listener.accept()[0] as accepted:
+                accepted.settimeout(PATIENCE)
+                assert accepted.recv(100) == b"a request"
+                accepted.sendall(b"an answer")
+            assert early.recv(100) == b"an answer"
+            listener.settimeout(0)
+            with pytest.raises(BlockingIOError):
+                listener.accept()
 
 
 @pytest.mark.parametrize("close", [True, False], ids=["close", "keep alive"])
