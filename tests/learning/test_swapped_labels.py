@@ -10,10 +10,12 @@ import pytest
 from digitflow import settings
 from digitflow.datasets.loading import digest_of
 from digitflow.datasets.preparing import open_prepared, prepare_dataset
+from digitflow.learning.contradictions import find_contradicted
 from digitflow.learning.promotion import compare_draft
 from digitflow.learning.registering import register_draft
 from digitflow.learning.reporting import evaluate_draft
 from digitflow.learning.training import TrainingOptions, export_draft, fit_draft
+from digitflow.models.predictor import Predictor
 from digitflow.models.registry import current_version
 
 
@@ -78,3 +80,27 @@ def test_two_classes_swapped_in_two_percent_are_noticed(
     assert other["promoted"]
     assert comparison["contradicted"] == []
     assert current_version("judged") == "3"
+
+
+@pytest.mark.long
+def test_the_shipped_model_names_the_classes_that_were_swapped(
+    shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("DIGITFLOW_DATA", str(shared_data))
+    prepared = prepare_dataset("mnist").folder
+    predictor = Predictor.load("mnist@pretrained")
+    names = predictor.bundle.class_names
+    images, labels = open_prepared(prepared).load("train")
+    read = predictor.predict_proba(images).argmax(axis=1)
+    held_out_images, held_out = open_prepared(prepared).load("validation")
+    expected = held_out, predictor.predict_proba(held_out_images).argmax(axis=1)
+
+    assert find_contradicted((labels, read), expected, names) == []
+    for pair in [(4, 9), (3, 5), (1, 7)]:
+        swapped = with_labels_swapped(prepared, tmp_path / str(pair), pair)
+        _, wrong = open_prepared(swapped).load("train")
+        found = find_contradicted((wrong, read), expected, names)
+        assert [(each.name, each.instead) for each in found] == [
+            (names[pair[0]], names[pair[1]]),
+            (names[pair[1]], names[pair[0]]),
+        ]
